@@ -1,0 +1,1 @@
+"""Who people are: the login providers, stable accounts, and the names derived from them."""
