@@ -62,9 +62,7 @@ class Fault:
 
     def takes(self, method: str, path: str) -> bool:
         """Whether this call is meant; counts it."""
-        meant = (
-            self.times > 0 and self.method in {method, "*"} and self.path.search(path)
-        )
+        meant = self.times > 0 and self.method in {method, "*"} and self.path.search(path)
         self.times -= bool(meant)
         return bool(meant)
 
@@ -139,9 +137,7 @@ class FakeEngine:
         text = message or f"fake engine: told to answer {status}"
         self.faults.append(Fault(method, re.compile(path), times, status, text))
 
-    def delay(
-        self, method: str, path: str, seconds: float, *, times: int = FOREVER
-    ) -> None:
+    def delay(self, method: str, path: str, seconds: float, *, times: int = FOREVER) -> None:
         """Hold the next matching calls for `seconds` before doing what they ask."""
         self.faults.append(Fault(method, re.compile(path), times, seconds=seconds))
 
@@ -193,16 +189,12 @@ class FakeEngine:
     def calls_to(self, method: str, path: str) -> list[Call]:
         """All calls whose path contains a match, in order."""
         found = re.compile(path)
-        return [
-            c for c in list(self.calls) if c.method == method and found.search(c.path)
-        ]
+        return [c for c in list(self.calls) if c.method == method and found.search(c.path)]
 
     # inside
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(
-            timeout=30
-        )
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
     def _call(self, function: Any) -> None:
         async def run() -> None:
@@ -226,9 +218,7 @@ class FakeEngine:
         await web.UnixSite(self._runner, str(self.socket)).start()
 
     @web.middleware
-    async def _answer(
-        self, request: web.Request, handler: Handler
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Record the call, apply the faults meant for it, translate refusals."""
         call = Call(
             request.method,

@@ -44,9 +44,7 @@ class Life(State):
         return made, warnings
 
     def _host_config(self, body: Body) -> tuple[Body, list[str]]:
-        wanted = {
-            k: v for k, v in (body.get("HostConfig") or {}).items() if v is not None
-        }
+        wanted = {k: v for k, v in (body.get("HostConfig") or {}).items() if v is not None}
         memory = wanted.get("Memory") or 0
         filled = {
             "NetworkMode": "default",
@@ -59,10 +57,7 @@ class Life(State):
         if not self.drops_limits:
             return filled, []
         dropped = [limit for limit in LIMITS if filled.get(limit)]
-        warnings = [
-            f"Your kernel does not support {name} limits. Discarded."
-            for name in dropped
-        ]
+        warnings = [f"Your kernel does not support {name} limits. Discarded." for name in dropped]
         return {**filled, **dict.fromkeys(dropped, 0)}, warnings
 
     async def start(self, container: Container) -> bool:
@@ -97,9 +92,7 @@ class Life(State):
                 )
                 raise EngineError(500, message)
 
-    def _spawn(
-        self, container: Container, coroutine: Coroutine[None, None, None]
-    ) -> None:
+    def _spawn(self, container: Container, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         container.tasks.add(task)
         task.add_done_callback(container.tasks.discard)
@@ -113,9 +106,7 @@ class Life(State):
         await asyncio.sleep(plan.exit_seconds)
         await self.end(container, plan.exit_code or 0, oom=plan.oom)
 
-    async def end(
-        self, container: Container, exit_code: int, *, oom: bool = False
-    ) -> None:
+    async def end(self, container: Container, exit_code: int, *, oom: bool = False) -> None:
         """Let its process die."""
         if not container.running:
             return

@@ -134,9 +134,7 @@ async def wait(request: web.Request) -> web.StreamResponse:
     await answer.prepare(request)
     if condition == "next-exit" and not container.running:
         await _until(container, "running")
-    await _until(
-        container, *(["removed"] if condition == "removed" else ["exited", "removed"])
-    )
+    await _until(container, *(["removed"] if condition == "removed" else ["exited", "removed"]))
     body = {"StatusCode": container.exit_code, "Error": None}
     await answer.write(json.dumps(body).encode() + b"\n")
     return answer
@@ -153,9 +151,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     container = _container(request)
     tail = request.query.get("tail", "all")
     begin = max(0, len(container.log) - int(tail)) if tail.isdigit() else 0
-    answer = web.StreamResponse(
-        headers={"Content-Type": "application/vnd.docker.raw-stream"}
-    )
+    answer = web.StreamResponse(headers={"Content-Type": "application/vnd.docker.raw-stream"})
     await answer.prepare(request)
     async for line in _lines(container, begin, follow=_flag(request, "follow")):
         data = line.encode() + b"\n"
@@ -163,9 +159,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     return answer
 
 
-async def _lines(
-    container: Container, begin: int, *, follow: bool
-) -> AsyncIterator[str]:
+async def _lines(container: Container, begin: int, *, follow: bool) -> AsyncIterator[str]:
     while True:
         change = container.changed
         for line in container.log[begin:]:
@@ -230,24 +224,18 @@ async def inspect_image(request: web.Request) -> web.Response:
 async def pull(request: web.Request) -> web.Response:
     """There is no registry behind the fake: every pull fails as it does behind a firewall."""
     name = request.query.get("fromImage", "")
-    raise EngineError(
-        500, f'Get "https://registry.invalid/v2/": no route to host ({name})'
-    )
+    raise EngineError(500, f'Get "https://registry.invalid/v2/": no route to host ({name})')
 
 
 @routes.post("/volumes/create")
 async def create_volume(request: web.Request) -> web.Response:
-    return web.json_response(
-        _life(request).add_volume(await _body(request)), status=201
-    )
+    return web.json_response(_life(request).add_volume(await _body(request)), status=201)
 
 
 @routes.get("/volumes")
 async def list_volumes(request: web.Request) -> web.Response:
     wanted = _filters(request).get("label", [])
-    found = [
-        v for v in _life(request).volumes.values() if labels_match(v["Labels"], wanted)
-    ]
+    found = [v for v in _life(request).volumes.values() if labels_match(v["Labels"], wanted)]
     return web.json_response({"Volumes": found, "Warnings": None})
 
 

@@ -50,9 +50,7 @@ def check_body(name: str, body: Body, runtimes: set[str]) -> None:
         ("HostConfig", dict),
     ):
         if body.get(key) is not None and not isinstance(body[key], kind):
-            raise EngineError(
-                400, f"json: cannot unmarshal {key} {json.dumps(body[key])[:80]}"
-            )
+            raise EngineError(400, f"json: cannot unmarshal {key} {json.dumps(body[key])[:80]}")
     check_limits(body.get("HostConfig") or {}, runtimes)
     for mount in (body.get("HostConfig") or {}).get("Mounts") or []:
         check_mount(mount)
@@ -61,9 +59,7 @@ def check_body(name: str, body: Body, runtimes: set[str]) -> None:
 def check_mount(mount: Body) -> None:
     """Refuse a mount without a target or with a source that does not exist."""
     if not str(mount.get("Target", "")).startswith("/"):
-        raise EngineError(
-            400, "invalid mount config: field Target must be an absolute path"
-        )
+        raise EngineError(400, "invalid mount config: field Target must be an absolute path")
     source = mount.get("Source", "")
     if mount.get("Type") == "bind" and not Path(source).exists():
         message = f'invalid mount config for type "bind": bind source path does not exist: {source}'
@@ -74,24 +70,16 @@ def check_limits(host: Body, runtimes: set[str]) -> None:
     """Refuse limits of the wrong type or ones that contradict each other."""
     for key in INTEGERS:
         value = host.get(key)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int)
-        ):
-            message = (
-                f"json: cannot unmarshal {json.dumps(value)} into Go struct field {key}"
-            )
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            message = f"json: cannot unmarshal {json.dumps(value)} into Go struct field {key}"
             raise EngineError(400, message)
     memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
     if host.get("NanoCpus") and (host.get("CpuPeriod") or host.get("CpuQuota")):
-        raise EngineError(
-            400, "Conflicting options: Nano CPUs and CPU Period cannot both be set."
-        )
+        raise EngineError(400, "Conflicting options: Nano CPUs and CPU Period cannot both be set.")
     if 0 < memory < SMALLEST_MEMORY_BYTES:
         raise EngineError(400, "Minimum memory limit allowed is 6MB")
     if memory and 0 < swap < memory:
-        message = (
-            "Minimum memoryswap limit should be larger than memory limit, see usage"
-        )
+        message = "Minimum memoryswap limit should be larger than memory limit, see usage"
         raise EngineError(400, message)
     if swap > 0 and not memory:
         message = "You should always set the Memory limit when using Memoryswap limit, see usage"

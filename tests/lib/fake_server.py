@@ -63,10 +63,8 @@ class FakeServer:
 
 async def _free_address(port: int) -> str:
     for _ in range(ATTEMPTS):
-        pick = random.getrandbits(22)  # noqa: S311  (an address, not a secret)
-        address = (
-            f"127.{64 + (pick >> 16)}.{(pick >> 8) & 255}.{1 + (pick & 255) % 254}"
-        )
+        pick = random.getrandbits(22)
+        address = f"127.{64 + (pick >> 16)}.{(pick >> 8) & 255}.{1 + (pick & 255) % 254}"
         if await _nobody_listens(address, port):
             return address
     message = f"no free 127.64.0.0/10 address for port {port} after {ATTEMPTS} attempts"

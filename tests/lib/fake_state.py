@@ -89,9 +89,7 @@ def now() -> str:
 
 def full_name(image: str) -> str:
     """Return `image` with the tag the engine would assume."""
-    return (
-        image if ":" in image.rsplit("/", 1)[-1] or "@" in image else f"{image}:latest"
-    )
+    return image if ":" in image.rsplit("/", 1)[-1] or "@" in image else f"{image}:latest"
 
 
 class State:
@@ -157,15 +155,11 @@ class State:
         """Create a volume; the same name with the same options returns the existing one."""
         name = body.get("Name") or uuid.uuid4().hex
         if not NAME.fullmatch(name):
-            raise EngineError(
-                400, f'create {name}: "{name}" includes invalid characters'
-            )
+            raise EngineError(400, f'create {name}: "{name}" includes invalid characters')
         options = body.get("DriverOpts") or {}
         old = self.volumes.get(name)
         if old and options and old["Options"] != options:
-            raise EngineError(
-                409, f'volume "{name}" already exists with different options'
-            )
+            raise EngineError(409, f'volume "{name}" already exists with different options')
         if old is None:
             self.volumes[name] = {
                 "Name": name, "Driver": body.get("Driver") or "local", "Scope": "local",
@@ -183,11 +177,7 @@ class State:
     def remove_volume(self, name: str) -> None:
         """Remove a volume that no container uses."""
         self.volume(name)
-        users = [
-            c.id
-            for c in self.containers.values()
-            if name in volume_sources(c.host_config)
-        ]
+        users = [c.id for c in self.containers.values() if name in volume_sources(c.host_config)]
         if users:
             message = f"remove {name}: volume is in use - [{', '.join(users)}]"
             raise EngineError(409, message)

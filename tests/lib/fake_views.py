@@ -8,22 +8,18 @@ from tests.lib.fake_state import Container
 def labels_match(labels: Body, wanted: list[str]) -> bool:
     """Whether every wanted `key` or `key=value` is among the labels."""
     pairs = (entry.partition("=") for entry in wanted)
-    return all(
-        key in labels and (not eq or labels[key] == value) for key, eq, value in pairs
-    )
+    return all(key in labels and (not eq or labels[key] == value) for key, eq, value in pairs)
 
 
 def matches(container: Container, wanted: dict[str, list[str]]) -> bool:
     """Whether the container passes the list filters; an unknown filter is refused."""
     unknown = set(wanted) - {"label", "status", "name", "id"}
     if unknown:
-        raise EngineError(400, f"Invalid filter '{sorted(unknown)[0]}'")
+        raise EngineError(400, f"Invalid filter '{min(unknown)}'")
     return (
         labels_match(container.labels, wanted.get("label", []))
         and container.status in wanted.get("status", [container.status])
-        and any(
-            part.strip("^$/") in container.name for part in wanted.get("name", [""])
-        )
+        and any(part.strip("^$/") in container.name for part in wanted.get("name", [""]))
         and any(container.id.startswith(part) for part in wanted.get("id", [""]))
     )
 
@@ -41,9 +37,7 @@ def summary(container: Container) -> Body:
 
 def details(container: Container, life: Life) -> Body:
     """Everything inspect shows."""
-    config = {
-        k: v for k, v in container.body.items() if k not in {"HostConfig", "Networking"}
-    }
+    config = {k: v for k, v in container.body.items() if k not in {"HostConfig", "Networking"}}
     state = {
         "Status": container.status, "Running": container.running, "Paused": False,
         "Restarting": False, "OOMKilled": container.oom_killed, "Dead": False,
@@ -62,10 +56,7 @@ def details(container: Container, life: Life) -> Body:
 def networks(container: Container) -> Body:
     """The container's place on its networks: the fake server's address while it runs."""
     address = container.server.address if container.server else ""
-    return {
-        name: {"IPAddress": address, "Gateway": "127.0.0.1"}
-        for name in container.networks
-    }
+    return {name: {"IPAddress": address, "Gateway": "127.0.0.1"} for name in container.networks}
 
 
 def event_matches(event: Body, wanted: dict[str, list[str]]) -> bool:
