@@ -1,0 +1,101 @@
+"use strict";
+// What several pages share. No library: the hub's own API, forms that say they are busy, times in the reader's zone.
+const lab = {
+  // Ask the hub's API as the signed-in user. Throws an Error with the hub's own sentence.
+  async api(method, url) {
+    const headers = { "X-XSRFToken": window.jhdata.xsrf_token, Accept: "application/json" };
+    let answer;
+    try {
+      answer = await fetch(url, { method, headers, credentials: "same-origin", cache: "no-store" });
+    } catch {
+      throw new Error("The hub did not answer. Check your connection and try again.");
+    }
+    const body = await answer.text();
+    const parse = () => { try { return JSON.parse(body); } catch { return null; } };
+    if (!answer.ok) {
+      throw new Error(parse()?.message || `The hub refused (${answer.status}). Reload this page and try again.`);
+    }
+    return parse();
+  },
+
+  // A server as the API tells it -> the word the pages use for its state.
+  state(server) {
+    if (!server) return "stopped";
+    if (server.pending === "stop") return "stopping";
+    if (server.pending) return "starting";
+    return server.ready ? "running" : "stopped";
+  },
+
+  duration(seconds) {
+    if (seconds < 60) return `${Math.floor(seconds)} s`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  },
+
+  busy(button, text) {
+    button.disabled = true;
+    button.setAttribute("aria-busy", "true");
+    button.lastChild.textContent = text;
+  },
+
+  say(text) {
+    const place = document.getElementById("lab-say");
+    place.textContent = text;
+    place.hidden = !text;
+  },
+
+  // A button with data-stop=URL stops (or cancels) that very server, then goes to data-next.
+  stopButton(button) {
+    const label = button.lastChild.textContent;
+    button.addEventListener("click", async () => {
+      lab.busy(button, button.dataset.busy || "Stopping…");
+      button.dispatchEvent(new CustomEvent("lab:stopping", { bubbles: true }));
+      try {
+        await lab.api("DELETE", button.dataset.stop);
+        window.location.assign(button.dataset.next);
+      } catch (error) {
+        lab.say(`Your server was not stopped: ${error.message}`);
+        button.disabled = false;
+        button.removeAttribute("aria-busy");
+        button.lastChild.textContent = label;
+      }
+    });
+  },
+
+  // An element with data-watch=URL (of the user) reloads the page when the server's state is no longer the shown one.
+  watch(element) {
+    const shown = element.dataset.state === "failed" ? "stopped" : element.dataset.state;
+    const pause_ms = ["starting", "stopping"].includes(shown) ? 1500 : 15000;
+    const look = async () => {
+      try {
+        const user = document.hidden ? null : await lab.api("GET", element.dataset.watch);
+        if (user && lab.state(user.servers?.[element.dataset.server || ""]) !== shown) {
+          window.location.reload();
+          return;
+        }
+      } catch { /* the hub is restarting: look again */ }
+      setTimeout(look, pause_ms);
+    };
+    setTimeout(look, pause_ms);
+  },
+
+  localTime(element) {
+    const then = new Date(element.dateTime);
+    if (Number.isNaN(then.getTime())) return;
+    const day = then.toDateString() === new Date().toDateString() ? "today" : then.toLocaleDateString();
+    const clock = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    element.textContent = `${day} at ${clock}, ${lab.duration((Date.now() - then) / 1000)} ago`;
+  },
+};
+
+document.querySelectorAll("[data-stop]").forEach(lab.stopButton);
+document.querySelectorAll("[data-watch]").forEach(lab.watch);
+document.querySelectorAll("time[data-local]").forEach(lab.localTime);
+document.querySelectorAll("form[data-busy]").forEach((form) => {
+  form.addEventListener("submit", () => lab.busy(form.querySelector("button[type=submit]"), form.dataset.busy));
+});
+document.querySelectorAll(".lab-header .nav-link").forEach((link) => {
+  if (link.pathname === window.location.pathname) link.setAttribute("aria-current", "page");
+});
+// Coming back with the Back button shows the page as it was: a form must not stay busy.
+window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
