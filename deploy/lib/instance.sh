@@ -1,0 +1,93 @@
+# shellcheck shell=sh
+# What belongs to one instance: its directory, its file, its network, what it remembers.
+
+make_directory() {
+    mkdir -p "$dir" || die "$dir could not be made"
+    keep_log "$dir/up.log"
+}
+
+# in_hub_image COMMAND...: the labhub command of the image that is to run, before anything runs.
+in_hub_image() {
+    # shellcheck disable=SC2046 # --env-file and its path, or nothing
+    docker run --rm --network none --label "labhub.instance=$instance" --label labhub.role=check \
+        -v "$dir:/etc/labhub:ro" $([ ! -e "$dir/hub.env" ] || echo "--env-file $dir/hub.env") \
+        "$hub_tag" labhub --config /etc/labhub/labhub.yaml "$@"
+}
+
+# configuration_errors IMAGE: true when labhub.yaml is valid, else its errors, one per line with
+# the host's path, are in $scratch/configuration.
+configuration_errors() {
+    in_hub_image config check >"$scratch/configuration" 2>&1 && return 0
+    sed -i -e "s#/etc/labhub/#$dir/#g" -e 's/^Error: //' -e '/^[[:space:]]*$/d' "$scratch/configuration"
+    return 1
+}
+
+# refuse_bad_configuration: the same check once more, now that the image is certainly there.
+refuse_bad_configuration() {
+    [ -e "$dir/labhub.yaml" ] || return 0
+    if ! configuration_errors; then
+        say_configuration_errors
+        die "$dir/labhub.yaml is not valid (see above): correct it and run deploy/up again; what runs was not touched"
+    fi
+}
+
+# write_configuration: the commented example, naming the TensorFlow image that is really here.
+write_configuration() {
+    if [ -e "$dir/labhub.yaml" ]; then
+        say "  $dir/labhub.yaml kept"
+        return
+    fi
+    title="TensorFlow 2.9"
+    [ "$tensorflow" = "$official_tensorflow" ] || title="TensorFlow 2.9 (built on this machine)"
+    docker run --rm --network none "$hub_tag" labhub config example >"$scratch/labhub.yaml" ||
+        die "the hub image could not print the example configuration: see $log"
+    sed -e "s#$official_tensorflow#$tensorflow#" -e "s/^\(    title:\) TensorFlow 2.9\$/\1 $title/" \
+        "$scratch/labhub.yaml" >"$dir/.labhub.yaml.new"
+    chmod 644 "$dir/.labhub.yaml.new"
+    mv "$dir/.labhub.yaml.new" "$dir/labhub.yaml"
+    say "  $dir/labhub.yaml written; every key is explained in it"
+    refuse_bad_configuration
+}
+
+make_state() {
+    mkdir -p "$dir/state" "$dir/volumes"
+    chmod 700 "$dir/state" "$dir/volumes"
+    [ -e "$dir/hub.env" ] || (
+        umask 077
+        echo "# NAME=value lines for the hub, for secrets that labhub.yaml takes by 'env: NAME'." >"$dir/hub.env"
+    )
+}
+
+# make_network: users' containers reach the hub through its gateway, and not each other.
+make_network() {
+    network=$instance-users
+    if ! docker network inspect "$network" >/dev/null 2>&1; then
+        docker network create --driver bridge -o com.docker.network.bridge.enable_icc=false \
+            --label "labhub.instance=$instance" --label labhub.role=network "$network" >/dev/null 2>"$scratch/err" ||
+            die "the network $network could not be made: $(tail -n 1 "$scratch/err")"
+        say "  network $network made"
+    fi
+    gateway=$(docker network inspect -f '{{range .IPAM.Config}}{{println .Gateway}}{{end}}' "$network" | grep -F . | head -n 1)
+    [ -n "$gateway" ] || die "the network $network has no IPv4 gateway: remove it with 'docker network rm $network' and run deploy/up again"
+}
+
+# remember: what was decided, for the next run and for deploy/down. Whole or not at all.
+remember() {
+    cat >"$dir/.instance.env.new" <<END
+# Written by deploy/up, read by its next run. Change labhub.yaml instead.
+LABHUB_INSTANCE=$instance
+LABHUB_DIR=$dir
+LABHUB_PORT=$port
+LABHUB_API_PORT=$((port + 1))
+LABHUB_HUB_PORT=$((port + 81))
+LABHUB_ACCOUNTS_PORT=$((port + 2101))
+LABHUB_NETWORK=$network
+LABHUB_GATEWAY=$gateway
+LABHUB_HUB_IMAGE=$hub_tag
+LABHUB_PROXY_IMAGE=$proxy_image
+LABHUB_BUNDLE=$bundle
+LABHUB_ENGINE_SOCKET=$engine_socket
+END
+    chmod 644 "$dir/.instance.env.new"
+    mv "$dir/.instance.env.new" "$dir/instance.env"
+}

@@ -1,0 +1,77 @@
+# shellcheck shell=sh
+# Starting what compose.yaml describes, waiting until it answers, and the first admin.
+
+# choose_proxy_image: a new hub image often brings the very same proxy; keeping the old image then
+# keeps the proxy's container, and nobody's notebook is cut off.
+choose_proxy_image() {
+    proxy_image=$(recall LABHUB_PROXY_IMAGE)
+    if [ -z "$proxy_image" ] || ! have_image "$proxy_image" ||
+        [ "$(proxy_fingerprint "$proxy_image")" != "$(proxy_fingerprint "$hub_tag")" ]; then
+        proxy_image=$hub_tag
+    fi
+}
+
+proxy_fingerprint() { docker image inspect --format '{{index .Config.Labels "labhub.proxy"}}' "$1"; }
+
+# read_configurations: labels that change when a file a container reads only at its start changes.
+read_configurations() {
+    LABHUB_HUB_CONFIGURATION=$(cat "$dir/labhub.yaml" "$dir/hub.env" | sha256sum | cut -c1-12)
+    LABHUB_PROXY_CONFIGURATION=$(proxy_arguments | sha256sum | cut -c1-12)
+    export LABHUB_HUB_CONFIGURATION LABHUB_PROXY_CONFIGURATION
+}
+
+# compose_run ARGUMENTS...: with the values of instance.env, whatever the caller's environment says.
+compose_run() {
+    set -a
+    # shellcheck disable=SC1091 # written by remember
+    . "$dir/instance.env"
+    set +a
+    # shellcheck disable=SC2086 # "docker compose" is two words
+    long "$compose $1" $compose --project-name "$instance" --file "$deploy/compose.yaml" "$@"
+}
+
+start_containers() {
+    before=$(our_containers)
+    compose_run up -d --remove-orphans ||
+        die "the containers could not be started: $(grep -i error "$scratch/err" | tail -n 1); see $log"
+    if [ "$before" = "$(our_containers)" ]; then
+        say "  hub and proxy run already and are up to date"
+    else
+        say "  hub and proxy started"
+    fi
+}
+
+our_containers() {
+    docker ps -q --no-trunc --filter "label=labhub.instance=$instance" --filter label=labhub.role=hub
+    docker ps -q --no-trunc --filter "label=labhub.instance=$instance" --filter label=labhub.role=proxy
+}
+
+# wait_for_hub: it counts only what a browser would see, the hub's answer through the proxy.
+wait_for_hub() {
+    deadline=$(($(date +%s) + 120))
+    until hub_answers; do
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            explain_silence
+        fi
+        sleep 0.5
+    done
+    say "  the hub answers at $url ($hub_version)"
+}
+
+# Asked from inside the proxy's container, which shares the host's network: no tool on the host needed.
+hub_answers() {
+    hub_version=$(docker exec "$instance-proxy" python3 -c '
+import json, sys, urllib.request
+with urllib.request.urlopen(sys.argv[1] + "hub/api", timeout=5) as answer:
+    print("JupyterHub " + json.load(answer)["version"])' "$local_url" 2>/dev/null)
+}
+
+explain_silence() {
+    for role in proxy hub; do
+        complain "last lines of $instance-$role:"
+        docker logs --tail 15 "$instance-$role" 2>&1 | sed 's/^/  | /' | tee -a "$log" >&2 || :
+    done
+    die "the hub did not answer at $local_url within 120 s: correct what its last lines name (often $dir/labhub.yaml) and run deploy/up again"
+}
+
+in_hub() { docker exec "$instance-hub" "$@"; }
