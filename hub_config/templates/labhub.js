@@ -97,5 +97,9 @@ document.querySelectorAll("form[data-busy]").forEach((form) => {
 document.querySelectorAll(".lab-header .nav-link").forEach((link) => {
   if (link.pathname === window.location.pathname) link.setAttribute("aria-current", "page");
 });
+// A log that scrolls must be reachable by keyboard.
+document.querySelectorAll("main pre").forEach((log) => {
+  if (log.scrollHeight > log.clientHeight) log.tabIndex = 0;
+});
 // Coming back with the Back button shows the page as it was: a form must not stay busy.
 window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
