@@ -5,10 +5,13 @@ Everything runs without a terminal, so that no question can wait for an answer.
 
 import hashlib
 import os
+import random
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.lib.processes import listens
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 1500  # images from nothing on two cores
@@ -105,3 +108,12 @@ def docker(*argv: str, env: dict[str, str] | None = None) -> str:
         message = f"docker {' '.join(argv)}: {done}"
         raise RuntimeError(message)
     return done.stdout
+
+
+def free_port() -> int:
+    """Return a port whose companions (+1, +81, +2101) are free too, below the ephemeral range."""
+    for port in random.sample(range(20000, 30000), 100):
+        if not any(listens(port + offset) for offset in (0, 1, 81, 2101)):
+            return port
+    message = "no four free ports"
+    raise RuntimeError(message)

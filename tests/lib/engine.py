@@ -4,7 +4,6 @@ A conftest.py takes them by `from tests.lib.engine import *  # noqa: F403`.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
 import pytest
