@@ -2,6 +2,7 @@
 # The images this instance runs: which ones, which are missing, and how they come here.
 
 official_tensorflow=tensorflow/tensorflow:2.9.0-gpu-jupyter
+local_tensorflow=labhub/tensorflow:2.9.0-jupyter-local
 build=$deploy/images/build.sh
 
 # name_images: the names the sources in this checkout lead to, without building anything.
@@ -9,7 +10,6 @@ name_images() {
     hub_tag=$(image_name hub)
     server_tag=$(image_name server)
     bundle=$(image_name bundle)
-    local_tensorflow=$(image_name tensorflow)
 }
 
 image_name() {
@@ -86,22 +86,37 @@ get_tensorflow() {
 host_has_gpu() { [ -e /proc/driver/nvidia/version ] || nvidia-smi -L >/dev/null 2>&1; }
 
 get_image() {
+    case $1 in
+        "$local_tensorflow") get_local_tensorflow ;;
+        "$official_tensorflow") get_official_tensorflow ;;
+        *) get_other_image "$1" ;;
+    esac
+}
+
+# The local image is built, never pulled; its recipe may have changed since the last run.
+get_local_tensorflow() {
+    if have_image "$official_tensorflow"; then
+        have_image "$local_tensorflow" ||
+            die "$dir/labhub.yaml offers $local_tensorflow, and this machine has the official image: write 'image: $official_tensorflow' instead"
+        say "  TensorFlow 2.9: $local_tensorflow"
+        return
+    fi
+    LABHUB_PULL=no
+    export LABHUB_PULL
+    get_tensorflow
+}
+
+get_official_tensorflow() {
+    get_tensorflow
+    [ "$tensorflow" = "$official_tensorflow" ] ||
+        die "$dir/labhub.yaml offers $official_tensorflow, which is not on this machine and no registry answers: write 'image: $tensorflow' (built here) instead, or bring the official image with docker load"
+}
+
+get_other_image() {
     if have_image "$1"; then
         say "  $1"
         return
     fi
-    case $1 in
-        "$local_tensorflow")
-            LABHUB_PULL=no get_tensorflow
-            ;;
-        "$official_tensorflow")
-            get_tensorflow
-            [ "$tensorflow" = "$1" ] ||
-                die "$dir/labhub.yaml offers $1, which is not on this machine and no registry answers: write 'image: $tensorflow' (built here just now) instead, or bring the official image with docker load"
-            ;;
-        *)
-            long "pulling $1" docker pull "$1" ||
-                note "$1 is offered in $dir/labhub.yaml, is not on this machine and cannot be pulled: users who choose it are told so; bring it with docker load or docker build"
-            ;;
-    esac
+    long "pulling $1" docker pull "$1" ||
+        note "$1 is offered in $dir/labhub.yaml, is not on this machine and cannot be pulled: users who choose it are told so; bring it with docker load or docker build"
 }

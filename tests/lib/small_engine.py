@@ -34,6 +34,7 @@ class SmallEngine:
     def __enter__(self) -> Self:
         """Start it and wait until it answers; its log is printed when it does not."""
         self.data.mkdir(parents=True)
+        (self.folder / "none.json").write_text("{}")
         _run("mount", "-t", "tmpfs", "-o", self.size, "tmpfs", str(self.data))
         _run("ip", "netns", "add", self.namespace)
         # Not `ip netns exec`: it mounts a /sys without cgroups.
@@ -67,7 +68,8 @@ class SmallEngine:
         while subprocess.run(
             ["docker", "--host", self.url, "version"], capture_output=True, check=False
         ).returncode:
-            if time.monotonic() > deadline:
+            ended = self._dockerd is None or self._dockerd.poll() is not None
+            if ended or time.monotonic() > deadline:
                 message = f"the second dockerd did not start:\n{(self.folder / 'log').read_text()}"
                 raise TimeoutError(message)
             time.sleep(0.1)
