@@ -1,0 +1,1 @@
+"""How labhub launches personal servers: pure decisions, one engine boundary, a thin spawner."""

@@ -1,0 +1,167 @@
+"""From plain facts to the Engine API's create request. Pure; the body is posted as it is.
+
+    ours                  Docker's                               why
+    --------------------  -------------------------------------  ---------------------------------
+    quota.cpus            CpuPeriod 100000, CpuQuota             NanoCpus excludes CpuPeriod
+    quota.memory_bytes    Memory == MemorySwap                   equal: no swap on top
+    quota.shm_bytes       ShmSize                                the engine's default is 64 MiB
+    quota.pids            PidsLimit                              a fork bomb stays in its container
+    account.uid           User "uid:gid"                         a uid of one's own, never root
+    volume                Mounts type=volume at `notebooks`      the only place that lasts; HOME
+    bundle                Mounts type=volume, read-only          the server, not part of the image
+    passwd, group         Mounts type=bind, read-only            the uid has a name
+    no GPU                Runtime runc, NVIDIA_VISIBLE_DEVICES   an image that says "all" gets none,
+                          =void (last), no DeviceRequests        even with nvidia as the default
+
+What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Devices, no
+DeviceRequests (an empty one means all GPUs on most engines), no published ports.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spawner.quota import Quota
+
+BUNDLE_MOUNT = "/opt/labserver"
+# -I: neither the image's PYTHONPATH nor the user's site-packages reach the server.
+SERVER_COMMAND = (f"{BUNDLE_MOUNT}/bin/python3", "-I", "-m", "jupyterhub.singleuser")
+CPU_PERIOD_MICROSECONDS = 100_000
+OPEN_FILES = 65_536
+STOP_SECONDS = 10
+LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Everything that decides how one server's container is made."""
+
+    instance: str
+    network: str
+    bundle: str
+    user: str
+    server: str
+    key: str
+    uid: int
+    image_key: str
+    image: str
+    volume: str
+    notebooks: str
+    root_dir: str
+    shell: str
+    passwd_path: str
+    group_path: str
+    quota: Quota
+
+
+def identity_labels(instance: str, user: str, server: str) -> dict[str, str]:
+    """Return the labels by which a server's containers are found again."""
+    return {
+        "labhub.instance": instance,
+        "labhub.role": "server",
+        "labhub.user": user,
+        "labhub.server": server,
+    }
+
+
+def volume_labels(instance: str, user: str, key: str) -> dict[str, str]:
+    """Return the labels of the volume that lasts."""
+    return {
+        "labhub.instance": instance,
+        "labhub.role": "volume",
+        "labhub.user": user,
+        "labhub.account": key,
+    }
+
+
+def create_body(
+    server: Server, hub_environment: Mapping[str, str], arguments: tuple[str, ...] = ()
+) -> Body:
+    """Return the body of POST /containers/create for one start of one server."""
+    return {
+        "Image": server.image,
+        "Entrypoint": list(SERVER_COMMAND),
+        "Cmd": list(arguments),
+        "User": f"{server.uid}:{server.uid}",
+        "WorkingDir": server.root_dir,
+        "Hostname": server.user,
+        "Env": [f"{key}={value}" for key, value in environment(server, hub_environment).items()],
+        "Labels": {
+            **identity_labels(server.instance, server.user, server.server),
+            "labhub.account": server.key,
+            "labhub.image": server.image_key,
+        },
+        "StopSignal": "SIGTERM",
+        "StopTimeout": STOP_SECONDS,
+        "HostConfig": host_config(server),
+    }
+
+
+def environment(server: Server, hub_environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the container's environment: the hub's, then ours, and the GPU rule last of all."""
+    ours = {
+        "HOME": server.notebooks,
+        "USER": server.user,
+        "LOGNAME": server.user,
+        "SHELL": server.shell,
+        "LABHUB_NOTEBOOKS": server.notebooks,
+        "JUPYTERHUB_ROOT_DIR": server.root_dir,
+    }
+    last = "NVIDIA_VISIBLE_DEVICES"
+    merged = {key: value for key, value in {**hub_environment, **ours}.items() if key != last}
+    return {**merged, last: "void"}
+
+
+def host_config(server: Server) -> Body:
+    """Return the limits, the mounts and everything that keeps the container in its place."""
+    quota = server.quota
+    return {
+        "Runtime": "runc",
+        "Init": True,
+        "NetworkMode": server.network,
+        "IpcMode": "private",
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "RestartPolicy": {"Name": "no"},
+        "AutoRemove": False,
+        "Memory": quota.memory_bytes,
+        "MemorySwap": quota.memory_bytes,
+        "CpuPeriod": CPU_PERIOD_MICROSECONDS,
+        "CpuQuota": round(quota.cpus * CPU_PERIOD_MICROSECONDS),
+        "PidsLimit": quota.pids,
+        "ShmSize": quota.shm_bytes,
+        "Ulimits": [
+            {"Name": "nofile", "Soft": OPEN_FILES, "Hard": OPEN_FILES},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+        "LogConfig": {"Type": "json-file", "Config": dict(LOG_OPTIONS)},
+        "Mounts": mounts(server),
+    }
+
+
+def mounts(server: Server) -> list[Body]:
+    """Return what the container sees of the world: its server, its files, its own name."""
+    return [
+        _volume(server.bundle, BUNDLE_MOUNT, read_only=True),
+        _volume(server.volume, server.notebooks, read_only=False),
+        _read_only_file(server.passwd_path, "/etc/passwd"),
+        _read_only_file(server.group_path, "/etc/group"),
+    ]
+
+
+def _volume(name: str, target: str, *, read_only: bool) -> Body:
+    """Mount a volume. NoCopy: else the engine copies the image's files and owner into it."""
+    return {
+        "Type": "volume",
+        "Source": name,
+        "Target": target,
+        "ReadOnly": read_only,
+        "VolumeOptions": {"NoCopy": True},
+    }
+
+
+def _read_only_file(source: str, target: str) -> Body:
+    """Bind one generated file of the host over the image's."""
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}

@@ -1,0 +1,80 @@
+"""A start that failed, in the form in which JupyterHub shows it to people."""
+
+from collections.abc import Collection
+
+from jupyterhub.spawner import SpawnException
+
+from spawner import messages
+from spawner.engine import Container
+from spawner.engine_errors import EngineError, ImageMissing, NoSpace, Refused
+from spawner.options import OptionRefused
+from spawner.ready import Gone
+from spawner.storage import StorageError
+
+
+class StartFailed(SpawnException):
+    """One sentence why, the log's last lines, and a status that fits.
+
+    JupyterHub reads `jupyterhub_message` and `jupyterhub_html_message` in the event stream and on
+    the reloaded page; without them the first shows a class name and the second nothing.
+    """
+
+    def __init__(
+        self, sentence: str, *, reason: str, status: int, tail: Collection[str] = ()
+    ) -> None:
+        """Hold the text for people; `reason` is a metric's label, one of a small fixed set."""
+        page = messages.as_html(sentence, tail)
+        super().__init__(sentence, reason=reason, status_code=status, message_html=page)
+        self.jupyterhub_message = sentence
+        self.jupyterhub_html_message = page
+
+
+class Died(Exception):
+    """The container ended before the server answered."""
+
+    def __init__(self, state: Container, memory_bytes: int) -> None:
+        """Keep how it ended and the limit it had."""
+        super().__init__(f"exit code {state.exit_code}")
+        self.state = state
+        self.memory_bytes = memory_bytes
+
+
+class NoAccount(Exception):
+    """The hub knows a user of this name, but nobody signed in as it."""
+
+
+def explain(error: Exception, image: str, seconds: float, tail: Collection[str]) -> StartFailed:
+    """Return what people are told about a failed start."""
+    sentence, reason, status = _explain(error, image, seconds)
+    return StartFailed(sentence, reason=reason, status=status, tail=tail)
+
+
+def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, int]:  # noqa: PLR0911
+    """Return sentence, reason and HTTP status: 4xx is up to the user, 5xx is not."""
+    match error:
+        case OptionRefused():
+            return str(error), "options", 400
+        case NoAccount():
+            return messages.NO_ACCOUNT, "account", 403
+        case StorageError():
+            return str(error), "storage", 500
+        case Died(state=state, memory_bytes=memory_bytes):
+            oom = state.out_of_memory
+            sentence = messages.ended(
+                state.exit_code, out_of_memory=oom, memory_bytes=memory_bytes
+            )
+            return sentence, "oom" if oom else "exited", 500
+        case Gone():
+            return messages.CONTAINER_GONE, "exited", 500
+        case TimeoutError():
+            return messages.timed_out(seconds), "timeout", 504
+        case ImageMissing():
+            return messages.image_missing(image), "image", 500
+        case NoSpace():
+            return messages.NO_SPACE, "storage", 507
+        case Refused():
+            return messages.refused(str(error)), "engine", 500
+        case EngineError():
+            return messages.ENGINE_UNAVAILABLE, "engine", 503
+        case _:
+            return messages.UNEXPECTED, "error", 500

@@ -1,0 +1,197 @@
+"""One start of one server: from a person's click to the first answer, and how to undo it."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from auth.accounts import Account
+from auth.identity import container_name, object_name
+from spawner import messages, passwd
+from spawner.container import Server, create_body, identity_labels, volume_labels
+from spawner.desk import Desk
+from spawner.engine import Container
+from spawner.engine_errors import Conflict, EngineError, Refused
+from spawner.failure import Died, NoAccount, StartFailed, explain
+from spawner.images import Contents
+from spawner.options import choose_image
+from spawner.progress import Steps
+from spawner.quota import Quota, effective
+from spawner.ready import first_answer_or_death
+from spawner.storage import ensure_volume, write_file
+
+if TYPE_CHECKING:
+    from hub_config.schema import Config
+
+NAME_ATTEMPTS = 3
+TIDY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who wants to start what. The configuration is the one that holds now."""
+
+    config: "Config"
+    user: str
+    server: str
+    options: object
+
+
+class Launch:
+    """One start. Its container's name is known before the container exists."""
+
+    def __init__(self, desk: Desk, request: Request, steps: Steps) -> None:
+        """Do nothing yet."""
+        self.name = ""
+        self.container = ""
+        self.quota: Quota = effective(request.config.quotas)
+        self._image = ""
+        self._desk = desk
+        self._request = request
+        self._steps = steps
+        self._creating: asyncio.Task[str] | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels by which the containers of this server are known."""
+        request = self._request
+        return identity_labels(self._desk.lab.name, request.user, request.server)
+
+    async def prepare(self) -> Server:
+        """Check the choice, make the files ready, clear the place; return what to create."""
+        self._steps.add(5, messages.STEP_PREPARE)
+        config = self._request.config
+        image_key = choose_image(config.images, self._request.options)
+        self._image = config.images[image_key].image
+        account, contents, _ = await asyncio.gather(
+            self._files(), self._contents(self._image), self._clear()
+        )
+        return await asyncio.to_thread(self._server, account, contents, image_key)
+
+    async def _files(self) -> Account:
+        """Find the account, and make sure of its volume."""
+        lab, user = self._desk.lab, self._request.user
+        account = await asyncio.to_thread(lambda: self._desk.accounts.by_name(user))
+        if account is None:
+            raise NoAccount(user)
+        name = object_name(lab.name, user, account.key)
+        labels = volume_labels(lab.name, user, account.key)
+        device = str(lab.volumes_dir_on_host / name)
+        engine = self._desk.engine
+        await ensure_volume(engine, lab.volumes_dir / name, device, labels, account.uid)
+        return account
+
+    async def _contents(self, image: str) -> Contents:
+        """Look the image up; this also tells at once when there is none."""
+        found = await self._desk.images.look(image)
+        return await self._desk.images.contents(found, self._parent_dir)
+
+    async def _clear(self) -> None:
+        """Remove what carries this server's labels: at this point nothing of it may run."""
+        leftovers = await self._desk.engine.labelled(self.labels)
+        if leftovers:
+            self._steps.add(10, messages.STEP_LEFTOVER)
+            await asyncio.gather(*map(self._desk.engine.remove, leftovers))
+
+    @property
+    def _parent_dir(self) -> str:
+        """The directory above the notebooks, where upstream's image keeps its tutorials."""
+        return str(PurePosixPath(self._request.config.storage.notebooks).parent)
+
+    def _server(self, account: Account, contents: Contents, image_key: str) -> Server:
+        """Write the files that name the user, and put all decisions together."""
+        lab, user = self._desk.lab, self._request.user
+        volume = object_name(lab.name, user, account.key)
+        notebooks = self._request.config.storage.notebooks
+        files = {
+            f"{volume}-{contents.digest}.passwd": passwd.passwd_text(
+                contents.passwd, name=user, uid=account.uid, home=notebooks, shell=contents.shell
+            ),
+            f"{volume}-{contents.digest}.group": passwd.group_text(contents.group, name=user, gid=account.uid),
+        }
+        for name, text in files.items():
+            write_file(lab.state_dir / "passwd" / name, text)
+        passwd_path, group_path = (str(lab.state_dir_on_host / "passwd" / name) for name in files)
+        return Server(
+            instance=lab.name,
+            network=lab.network,
+            bundle=lab.bundle,
+            user=user,
+            server=self._request.server,
+            key=account.key,
+            uid=account.uid,
+            image_key=image_key,
+            image=self._image,
+            volume=volume,
+            notebooks=notebooks,
+            root_dir=self._parent_dir if contents.has_root_dir else notebooks,
+            shell=contents.shell,
+            passwd_path=passwd_path,
+            group_path=group_path,
+            quota=self.quota,
+        )
+
+    async def create(
+        self, server: Server, environment: dict[str, str], arguments: tuple[str, ...]
+    ) -> str:
+        """Create the container under a name nobody had before; return its id."""
+        self._steps.add(20, messages.STEP_CREATE)
+        body = create_body(server, environment, arguments)
+        first = time.time_ns() // 1_000_000
+        for attempt in range(first, first + NAME_ATTEMPTS):
+            self.name = container_name(
+                server.instance, server.user, server.key, server.server, attempt
+            )
+            self._creating = asyncio.create_task(self._desk.engine.create(self.name, body))
+            try:
+                self.container = await asyncio.shield(self._creating)
+            except Conflict:
+                continue
+            return self.container
+        msg = f"the names {self.name} and before are taken"
+        raise Refused(msg)
+
+    async def start(self) -> str:
+        """Start the container; return its address on the users' network."""
+        self._steps.add(30, messages.STEP_START)
+        await self._desk.engine.start(self.container)
+        state = await self._desk.engine.container(self.container)
+        address = state.addresses.get(self._desk.lab.network, "")
+        if state.ended:
+            raise Died(state, self.quota.memory_bytes)
+        if not address:
+            raise Refused(messages.no_address(self._desk.lab.network))
+        return address
+
+    async def wait(self, url: str) -> None:
+        """Return at the first answer; raise Died when the container ends before."""
+        self._steps.add(60, messages.STEP_WAIT)
+        state: Container | None = await first_answer_or_death(
+            self._desk.engine, self.container, url
+        )
+        if state is not None:
+            raise Died(state, self.quota.memory_bytes)
+
+    async def failed(self, error: Exception, seconds: float, secret: str) -> StartFailed:
+        """Keep the log's last lines, remove the container, and say why the start failed."""
+        tail = messages.log_tail(await self._log_text(), (secret,))
+        await asyncio.wait({self._desk.detach(self.undo())}, timeout=TIDY_SECONDS)
+        return explain(error, self._image, seconds, tail)
+
+    async def _log_text(self) -> str:
+        """Return the end of the log, as far as there is one and the engine gives it."""
+        if not self.container:
+            return ""
+        try:
+            return await self._desk.engine.log_tail(self.container, 2 * messages.LOG_LINES)
+        except EngineError:
+            return ""
+
+    async def undo(self) -> None:
+        """Remove the container, also one that a call still under way is about to create."""
+        if self._creating is None:
+            return
+        await asyncio.wait({self._creating})
+        await self._desk.remove_surely(self.container or self.name)
+

@@ -1,0 +1,136 @@
+"""Every sentence a user can read about starting and stopping a server. Pure.
+
+Each says what happened and, where there is something to do, what to do.
+"""
+
+import html
+import re
+from collections.abc import Collection
+
+from hub_config.sizes import format_bytes
+from spawner.quota import Quota
+
+# progress, in the order in which it happens
+STEP_PREPARE = "Looking for your image and your files"
+STEP_LEFTOVER = "Removing what an earlier start left behind"
+STEP_CREATE = "Creating the container"
+STEP_START = "Starting the container"
+STEP_WAIT = "Waiting for JupyterLab to answer"
+
+OPTIONS_NOT_AN_OBJECT = "The options for a server must be a JSON object."
+IMAGE_NOT_A_WORD = "The option image must be one word: the name of an image on the start page."
+NO_ACCOUNT = "There is no account for this user yet: sign in once first."
+ENGINE_UNAVAILABLE = (
+    "Docker does not answer at the moment, so the server could not be started. "
+    "Nothing is lost; try again in a minute or tell your administrator."
+)
+KEPT_VOLUME = "Its files are kept: the volume stays."
+NO_SPACE = "There is no space left on this machine's disk; tell your administrator."
+CONTAINER_GONE = "The server was removed from outside while it was starting."
+UNEXPECTED = (
+    "The server could not be started because of an error in the hub; tell your administrator."
+)
+
+LOG_LINES = 20
+LOG_LINE_LENGTH = 400
+_SECRET = re.compile(r"(?i)\b((?:token|authorization|api_key|cookie)\b\W{0,3})(?:token |bearer )?\S+")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def limits(quota: Quota) -> tuple[tuple[str, str], ...]:
+    """Return the limits of a server as name and value."""
+    cores = "1 core" if quota.cpus == 1 else f"{quota.cpus:g} cores"
+    return (
+        ("CPU", cores),
+        ("Memory", format_bytes(quota.memory_bytes)),
+        ("Shared memory", format_bytes(quota.shm_bytes)),
+        ("Processes", str(quota.pids)),
+    )
+
+
+def unknown_option(key: str) -> str:
+    """Say that there is no such option."""
+    return f"There is no option {_short(key)}; the only one is image."
+
+
+def unknown_image(choice: str, images: Collection[str]) -> str:
+    """Say that this image is not on offer, and which are."""
+    return f"There is no image {_short(choice)}; choose one of: {', '.join(images)}."
+
+
+def image_missing(image: str) -> str:
+    """Say that the engine does not have the image."""
+    return (
+        f"The image {image} is not on this machine; "
+        "your administrator can fetch it with deploy/up."
+    )
+
+
+def refused(sentence: str) -> str:
+    """Say that the engine would not run the container, in the engine's own words."""
+    return f"Docker refused to start the server: {_short(sentence, 300)}"
+
+
+def storage(problem: str) -> str:
+    """Say that the user's files could not be made ready."""
+    return f"Your files could not be made ready: {problem}"
+
+
+def other_owner(path: str, uid: int, found: int) -> str:
+    """Say that a directory belongs to somebody else."""
+    return (
+        f"{path} belongs to user id {found} instead of {uid}; "
+        "your administrator has to decide whose files these are."
+    )
+
+
+def not_a_directory(path: str) -> str:
+    """Say that something else stands where the directory should be."""
+    return f"{path} is not a directory; your administrator has to move it away."
+
+
+def volume_elsewhere(name: str, found: str, wanted: str) -> str:
+    """Say that the volume of this name holds other files."""
+    return f"The Docker volume {name} points to {found or 'other files'} instead of {wanted}."
+
+
+def timed_out(seconds: float) -> str:
+    """Say that the server never answered."""
+    return f"The server did not answer within {seconds:.0f} seconds and was removed."
+
+
+def ended(exit_code: int, *, out_of_memory: bool, memory_bytes: int) -> str:
+    """Say why a server ended while it was starting."""
+    if out_of_memory:
+        limit = format_bytes(memory_bytes)
+        return f"The server ran out of memory while starting: its limit is {limit}."
+    return f"The server ended while it was starting, with exit code {exit_code}."
+
+
+def no_address(network: str) -> str:
+    """Say that the container cannot be reached."""
+    return f"the container got no address on the network {network}."
+
+
+def log_tail(text: str, secrets: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the last lines of a server's log: no secrets, no control characters, no novels."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "[hidden]")
+    text = _SECRET.sub(r"\1[hidden]", _ESCAPE.sub("", text))
+    lines = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
+    return tuple(line[:LOG_LINE_LENGTH] for line in lines if line.strip())[-LOG_LINES:]
+
+
+def as_html(sentence: str, tail: Collection[str]) -> str:
+    """Return a sentence with the log's last lines as HTML; everything is escaped."""
+    paragraph = f"<p>{html.escape(sentence)}</p>"
+    if not tail:
+        return paragraph
+    lines = html.escape("\n".join(tail))
+    return f'{paragraph}<p>The last lines of its log:</p><pre class="log-tail">{lines}</pre>'
+
+
+def _short(text: str, length: int = 60) -> str:
+    """Return text that came from outside, printable and not longer than a line."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable if len(printable) <= length else printable[: length - 1] + "…"

@@ -1,0 +1,194 @@
+"""QuotaDockerSpawner: JupyterHub's verbs on one server, in the words of `launch.py`.
+
+The parent class gives the traits and the stored state. Its verbs are all replaced: it takes an
+engine's HTTP 500 for "gone", restarts old containers with old limits, loses exit codes and sends
+every user's calls through one thread.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from dockerspawner import DockerSpawner
+from jupyterhub.utils import maybe_future
+from traitlets import Callable, default
+from traitlets import Instance as InstanceOf
+
+from hub_config.instance import Instance
+from spawner import messages, options
+from spawner.container import STOP_SECONDS, identity_labels
+from spawner.desk import Desk, desk
+from spawner.engine import Container
+from spawner.engine_errors import EngineError
+from spawner.failure import Died
+from spawner.launch import TIDY_SECONDS, Launch, Request
+from spawner.progress import Steps
+from spawner.quota import effective
+
+OWN_DEADLINE = 0.9
+STOP_WAIT_SECONDS = 60
+
+
+class QuotaDockerSpawner(DockerSpawner):
+    """A personal server: a fresh container per start, limits that hold, files that last."""
+
+    current_config = Callable(
+        help="Returns the configuration that holds now. Called at each start and each page.",
+    ).tag(config=True)
+    lab = InstanceOf(
+        Instance, help="Which instance this is: its name, directories, network and bundle."
+    ).tag(config=True)
+
+    # Nothing is resumed, so the hub may revoke the server's token when it stops.
+    will_resume = False
+
+    _launch: Launch | None = None
+    _ended: int | None = None
+    _address = ""
+    _silent_engine = False
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        """Begin with no step done."""
+        super().__init__(**kwargs)
+        self._steps = Steps()
+
+    @property
+    def _desk(self) -> Desk:
+        return desk(self.lab)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return identity_labels(self.lab.name, self.user.name, self.name)
+
+    # what the pages show
+
+    @property
+    def offer(self) -> options.Offer:
+        """What the spawn page shows: images to choose from and the limits that will hold."""
+        config = self.current_config()
+        quota = effective(config.quotas)
+        return options.offer(config.images, quota, self._desk.images.built_here)
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:  # noqa: ANN401
+        return type(self)._form
+
+    async def _form(self) -> str:
+        cards = self.current_config().images.values()
+        await self._desk.images.look_at_all(tuple(card.image for card in cards))
+        return options.form(self.offer)
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Any:  # noqa: ANN401
+        return options.from_form
+
+    async def progress(self) -> AsyncIterator[dict[str, object]]:
+        """Yield the steps of this start, from the first on."""
+        async for event in self._steps.follow():
+            yield event
+
+    # start
+
+    async def start(self) -> str:
+        """Start a fresh container and return its URL once the server answers there."""
+        request = Request(self.current_config(), self.user.name, self.name, self.user_options)
+        self._ended, self._address = None, ""
+        self._launch = launch = Launch(self._desk, request, self._steps)
+        try:
+            return await self._run(launch)
+        except asyncio.CancelledError:
+            # The hub calls a server with an address "ready" for a second after a cancelled start,
+            # and answers 500 unless the start ends at once: forget the address, tidy up apart.
+            self.server = None
+            self.user.db.commit()
+            self._ended = 0
+            self._desk.detach(launch.undo())
+            raise
+        finally:
+            self._launch = None
+            self._steps.close()
+
+    async def _run(self, launch: Launch) -> str:
+        seconds = self.start_timeout * OWN_DEADLINE
+        try:
+            async with asyncio.timeout(seconds):
+                server = await launch.prepare()
+                self.image, self.cpu_limit = server.image, server.quota.cpus
+                self.mem_limit = server.quota.memory_bytes
+                arguments = tuple(self.get_args())
+                self.object_id = await launch.create(server, self.get_env(), arguments)
+                self.object_name = launch.name
+                self._address = await launch.start()
+                await launch.wait(f"{self._url}{self.server.base_url}api")
+                return self._url
+        except Exception as error:  # the user must read one sentence, whatever it was
+            self.object_id = ""
+            self._ended = error.state.exit_code if isinstance(error, Died) else 1
+            failure = await launch.failed(error, seconds, self.api_token)
+            trace = error if failure.reason == "error" else None
+            self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)
+            raise failure from error
+
+    @property
+    def _url(self) -> str:
+        return f"http://{self._address}:{self.port}"
+
+    # poll
+
+    async def poll(self) -> int | None:
+        """Return None while the server may be running, its exit code once it certainly is not.
+
+        Certain is: the engine shows it ended, or knows it neither by id nor by its labels. An
+        engine that does not answer, or answers nonsense, changes nothing.
+        """
+        if self._launch is not None or self._ended is not None:
+            return self._ended
+        try:
+            state = await self._desk.find(self.object_id, self._labels)
+        except EngineError as error:
+            level = logging.DEBUG if self._silent_engine else logging.WARNING
+            self.log.log(level, "Docker says nothing about %s: %s", self._log_name, error)
+            self._silent_engine = True
+            return None
+        self._silent_engine, self.object_id = False, state.id if state is not None else ""
+        if state is not None and not state.ended:
+            self._address = state.addresses.get(self.lab.network, "")
+            return None
+        self._remember(state)
+        return self._ended
+
+    def _remember(self, state: Container | None) -> None:
+        """Keep how the server ended, because its container is removed soon."""
+        self._ended = state.exit_code if state is not None else 0
+        self.log.info("%s ended: %s", self._log_name, state or "its container is gone")
+
+    async def get_url(self) -> str:
+        """Return where the server is, also when the hub died before it could note it down."""
+        return self._url + self.server.base_url if self._address else self.server.url
+
+    # stop
+
+    async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002
+        """End the server, remove its container, keep its volume."""
+        grace_seconds = 0 if now else STOP_SECONDS
+        end = self._desk.detach(self._desk.end(self.object_id, self._labels, grace_seconds))
+        await asyncio.wait({end}, timeout=STOP_WAIT_SECONDS)
+        self.object_id = ""
+        self._remember(end.result() if end.done() else None)
+
+    async def run_post_stop_hook(self) -> None:
+        """Remove the container of a server that ended by itself; the hub calls this after all."""
+        await maybe_future(super().run_post_stop_hook())
+        if self.object_id and self._ended is not None:
+            removal = self._desk.detach(self._desk.remove_surely(self.object_id))
+            await asyncio.wait({removal}, timeout=TIDY_SECONDS)
+
+    def clear_state(self) -> None:
+        """Forget the container; the next start makes a new one."""
+        super().clear_state()
+        self.object_id = ""
+
+    def delete_forever(self) -> None:
+        """Keep the files: deleting a server or a user is no reason to lose work."""
+        self.log.info("%s deleted. %s", self._log_name, messages.KEPT_VOLUME)
