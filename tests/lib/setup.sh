@@ -75,7 +75,7 @@ check_python() {
 
 install_node_packages() {
     local folder folders=()
-    for folder in "$deploy/images/hub" "$tests/browser"; do
+    for folder in "$deploy/images/hub/proxy" "$tests/browser"; do
         [ ! -e "$folder/package-lock.json" ] || folders+=("$folder")
     done
     "$root/.venv/bin/python" -m tests.lib.node "${folders[@]}" ||
