@@ -113,7 +113,7 @@ def deploy(engine: docker.DockerClient, folder: Path) -> Iterator[Deployed]:
         deployed.up()
         yield deployed
     finally:
-        deployed.down("--purge", "--yes")
+        deployed.down("--purge", "--yes", "--keep-images")
 
 
 def free_port_family() -> int:

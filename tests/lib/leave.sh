@@ -41,7 +41,7 @@ leave_nothing_behind() {
 remove_instances() {
     local dir
     while IFS= read -r dir; do
-        [ ! -e "$dir" ] || "$deploy/down" --dir "$dir" --purge --yes >>"$work/down.log" 2>&1 ||
+        [ ! -e "$dir" ] || "$deploy/down" --dir "$dir" --purge --yes --keep-images >>"$work/down.log" 2>&1 ||
             echo "    $dir is still there: $(tail -n 1 "$work/down.log")"
     done <"$work/instances"
 }
