@@ -1,0 +1,340 @@
+"""Every page of the hub in a real browser: it can be read, used by keyboard, and leads on.
+
+The hub is real, the engine is the fake one: it can be told how the next server behaves.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.lib.browser import complaints, sign_in, tab_to, visit
+from tests.lib.fake_engine import TENSORFLOW, FakeEngine
+from tests.lib.lab import PASSWORD, Lab
+
+LOCAL = "labhub/tensorflow:2.9.0-jupyter-local"
+CONFIG = f"""\
+login:
+  provider: local
+  admins: [ada]
+images:
+  tensorflow:
+    title: TensorFlow 2.9
+    image: {TENSORFLOW}
+    description: TensorFlow 2.9.0 with its tutorials
+  here:
+    title: TensorFlow 2.9, CPU
+    image: {LOCAL}
+    description: The same versions from PyPI
+quotas:
+  default: {{cpus: 2, memory: 8 GiB, shm: 1 GiB, pids: 256}}
+"""
+LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
+LONG_SECONDS = 600.0
+
+
+@pytest.fixture(scope="module")
+def fake_engine() -> Iterator[FakeEngine]:
+    """An engine that has one official image and one that was built here."""
+    with FakeEngine() as engine:
+        engine.add_image(LOCAL, labels={"labhub.built": "local"})
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def lab(fake_engine: FakeEngine) -> Iterator[Lab]:
+    """A hub with an admin and two members."""
+    with Lab(fake_engine.url, config=CONFIG) as running:
+        running.add_user("ada", admin=True)
+        running.add_user("bob")
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(lab: Lab, fake_engine: FakeEngine) -> Iterator[None]:
+    """Leave no server, fault or plan to the next test."""
+    yield
+    fake_engine.clear_faults()
+    fake_engine.life.plans.clear()
+    for name in ("ada", "bob"):
+        lab.api("DELETE", f"users/{name}/server")
+
+
+@pytest.fixture
+def ada(page: Page, lab: Lab) -> Page:
+    """The page of an admin who is signed in and at home."""
+    sign_in(page, lab.url, "ada", PASSWORD)
+    return page
+
+
+@pytest.fixture
+def bob(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """The page of a member who is signed in and at home."""
+    with visit(browser) as page:
+        sign_in(page, lab.url, "bob", PASSWORD)
+        yield page
+
+
+def press_start(page: Page, lab: Lab, image: str = "TensorFlow 2.9") -> None:
+    """Choose an image on the spawn page and start it."""
+    page.goto(f"{lab.url}/hub/spawn")
+    page.get_by_role("radio", name=image).first.check()
+    page.get_by_role("button", name="Start").click()
+
+
+def start(page: Page, lab: Lab) -> None:
+    """Start a server and wait until JupyterLab is there."""
+    press_start(page, lab)
+    expect(page.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def state(page: Page, text: str) -> None:
+    """Wait until the home page says what the server does."""
+    expect(page.get_by_role("status").get_by_role("heading")).to_have_text(text)
+
+
+# pages that anybody reaches by their address
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "heading"),
+    [
+        ("login", "/hub/login", "Welcome to labhub"),
+        ("bad-request", "/hub/oauth_callback?code=x&state=y", "The sign-in did not finish"),
+        ("not-found", "/hub/no-such-page", "This page does not exist"),
+        ("accounts-sign-in", "/hub/oauth_login", "Sign in"),
+    ],
+)
+def test_page_for_everyone(
+    page: Page, lab: Lab, artefacts: Path, name: str, path: str, heading: str
+) -> None:
+    page.goto(lab.url + path)
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    assert complaints(page, name, artefacts) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "heading"),
+    [
+        ("home", "/hub/home", "Your server"),
+        ("spawn", "/hub/spawn", "Start your server"),
+        ("tokens", "/hub/token", "Tokens"),
+        ("not-running", "/hub/user/ada/lab", "Your server is not running"),
+        ("account", "/services/accounts/", "ada"),
+    ],
+)
+def test_page_for_members(
+    ada: Page, lab: Lab, artefacts: Path, name: str, path: str, heading: str
+) -> None:
+    ada.goto(lab.url + path)
+    expect(ada.get_by_role("heading", level=1)).to_contain_text(heading)
+    assert complaints(ada, name, artefacts) == []
+
+
+@pytest.mark.parametrize("part", ["", "#/groups"])
+def test_admin_page(ada: Page, lab: Lab, artefacts: Path, part: str) -> None:
+    ada.goto(f"{lab.url}/hub/admin{part}")
+    shown = ada.get_by_role("button", name="Manage Groups" if not part else "Back")
+    expect(shown).to_be_visible()
+    assert complaints(ada, "admin" + part.replace("#/", "-"), artefacts) == []
+
+
+def test_admin_page_does_not_offer_what_would_not_work(ada: Page, lab: Lab) -> None:
+    ada.goto(f"{lab.url}/hub/admin")
+    expect(ada.get_by_role("button", name="Stop All")).to_be_visible()
+    for name in ("Start All", "Shutdown Hub", "Add Users"):
+        expect(ada.get_by_role("button", name=name)).to_be_hidden()
+
+
+def test_admin_page_is_refused_to_members(bob: Page, lab: Lab, artefacts: Path) -> None:
+    bob.goto(f"{lab.url}/hub/admin")
+    expect(bob.get_by_role("heading", level=1)).to_have_text("This is not open to your account")
+    expect(bob.get_by_role("main").get_by_role("link", name="Home")).to_be_visible()
+    expect(bob.get_by_role("main").get_by_role("link", name="Sign out")).to_be_visible()
+    assert complaints(bob, "forbidden", artefacts) == []
+
+
+def test_a_broken_sign_in_leads_back_to_a_new_one(page: Page, lab: Lab) -> None:
+    page.goto(f"{lab.url}/hub/oauth_callback?code=x&state=y")
+    page.get_by_role("link", name="Sign in again").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("labhub")
+
+
+# the life of a server
+
+
+def test_spawn_page_says_what_one_gets(ada: Page, lab: Lab) -> None:
+    ada.goto(f"{lab.url}/hub/spawn")
+    rows = ada.get_by_role("table", name="Limits").get_by_role("row")
+    expect(rows).to_have_text(
+        ["CPU2 cores", "Memory8 GiB", "Shared memory1 GiB", "Processes256"]
+    )
+    cards = ada.get_by_role("group", name="Image").locator("label")
+    expect(cards).to_have_count(2)
+    expect(cards.nth(0)).to_contain_text(TENSORFLOW)
+    expect(cards.nth(0)).not_to_contain_text("built on this machine")
+    expect(cards.nth(1)).to_contain_text(LOCAL)
+    expect(cards.nth(1)).to_contain_text("built on this machine")
+    expect(ada.get_by_role("radio").first).to_be_checked()
+
+
+def test_by_keyboard_alone_from_sign_in_to_stop(page: Page, lab: Lab) -> None:
+    page.goto(f"{lab.url}/hub/login?next=/hub/home")
+    tab_to(page, page.get_by_role("link", name="Sign in"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/services/accounts/**")
+    tab_to(page, page.locator("input[name=username]"))
+    page.keyboard.type("ada")
+    tab_to(page, page.locator("input[type=password]"))
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("link", name="Start", exact=True))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("radio", name="TensorFlow 2.9").first)
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio").nth(1)).to_be_checked()
+    tab_to(page, page.get_by_role("button", name="Start"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="JupyterLab")).to_be_visible()
+    page.goto(f"{lab.url}/hub/home")
+    state(page, "Running")
+    tab_to(page, page.get_by_role("button", name="Stop"))
+    page.keyboard.press("Space")
+    state(page, "Not running")
+
+
+def test_skip_link_is_the_first_stop_and_moves_the_focus(ada: Page) -> None:
+    ada.keyboard.press("Tab")
+    skip = ada.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    ada.keyboard.press("Enter")
+    expect(ada.get_by_role("main")).to_be_focused()
+
+
+def test_home_of_a_running_server(ada: Page, lab: Lab, artefacts: Path) -> None:
+    press_start(ada, lab, "TensorFlow 2.9, CPU")
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+    ada.goto(f"{lab.url}/hub/home")
+    state(ada, "Running")
+    facts = ada.locator("dl")
+    expect(facts).to_contain_text(LOCAL)
+    expect(facts).to_contain_text("built on this machine")
+    expect(facts.locator("time")).to_contain_text("today at")
+    assert complaints(ada, "home-running", artefacts) == []
+    ada.get_by_role("link", name="Open").click()
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def test_waiting_room_tells_its_steps_and_opens_by_itself(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path
+) -> None:
+    fake_engine.next_server(boot_seconds=8)
+    press_start(ada, lab)
+    steps = ada.locator("[aria-live=polite]").get_by_role("listitem")
+    expect(steps.last).to_contain_text("JupyterLab")
+    assert steps.count() > 1
+    expect(ada.get_by_text("Elapsed: ")).to_contain_text(" s")
+    assert complaints(ada, "starting", artefacts) == []
+    expect(ada.get_by_role("heading", name="JupyterLab", exact=True)).to_be_visible()
+
+
+def test_a_start_can_be_cancelled(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path
+) -> None:
+    fake_engine.next_server(boot_seconds=LONG_SECONDS)
+    press_start(ada, lab)
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is starting")
+    ada.goto(f"{lab.url}/hub/home")
+    state(ada, "Starting")
+    assert complaints(ada, "home-starting", artefacts) == []
+    ada.get_by_role("link", name="Watch it start").click()
+    ada.get_by_role("button", name="Cancel the start").click()
+    ada.wait_for_url("**/hub/home")
+    state(ada, "Not running")
+
+
+def test_a_slow_stop_is_shown_until_it_is_done(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path
+) -> None:
+    start(ada, lab)
+    ada.goto(f"{lab.url}/hub/home")
+    fake_engine.delay("POST", r"/stop", 15, times=1)
+    ada.get_by_role("button", name="Stop").click()
+    expect(ada.get_by_role("button", name="Stopping…")).to_be_disabled()
+    state(ada, "Stopping")
+    assert complaints(ada, "home-stopping", artefacts) == []
+    ada.goto(f"{lab.url}/hub/spawn-pending/ada")
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is stopping")
+    assert complaints(ada, "stopping", artefacts) == []
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is not running")
+
+
+def failing(ada: Page, lab: Lab, fake_engine: FakeEngine, after_seconds: float) -> None:
+    """Start a server that ends with an error after so many seconds."""
+    fake_engine.next_server(boot_seconds=after_seconds, exit_code=1, log=LOG)
+    press_start(ada, lab)
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 3.0], ids=["at once", "later"])
+def test_a_failed_start_says_why_and_leads_on(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path, after_seconds: float
+) -> None:
+    failing(ada, lab, fake_engine, after_seconds)
+    expect(ada.get_by_role("main")).to_contain_text("with exit code 1")
+    for line in LOG:
+        expect(ada.locator("pre")).to_contain_text(line)
+    assert complaints(ada, f"failed-{after_seconds:.0f}", artefacts) == []
+    ada.goto(f"{lab.url}/hub/home")
+    state(ada, "The last start failed")
+    assert complaints(ada, "home-failed", artefacts) == []
+    ada.get_by_role("link", name="Read why it failed").click()
+    expect(ada.locator("pre")).to_contain_text(LOG[-1])
+    ada.get_by_role("link", name="Try again").click()
+    ada.get_by_role("button", name="Start").click()
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def test_waiting_room_outlives_a_restart_of_the_hub(
+    ada: Page, lab: Lab, fake_engine: FakeEngine
+) -> None:
+    fake_engine.next_server(boot_seconds=LONG_SECONDS)
+    press_start(ada, lab)
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is starting")
+    lab.restart_hub()
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is not running")
+    expect(ada.get_by_role("link", name="Start your server")).to_be_visible()
+
+
+def test_home_notices_a_server_that_died(ada: Page, lab: Lab, fake_engine: FakeEngine) -> None:
+    start(ada, lab)
+    ada.goto(f"{lab.url}/hub/home")
+    state(ada, "Running")
+    (container,) = fake_engine.containers()
+    fake_engine.die(container.name, exit_code=137, oom=True)
+    ada.reload()
+    state(ada, "Not running")
+
+
+# tokens and leaving
+
+
+def test_a_token_is_made_and_revoked(ada: Page, lab: Lab, artefacts: Path) -> None:
+    ada.goto(f"{lab.url}/hub/token")
+    ada.get_by_label("Note").fill("my script")
+    ada.get_by_role("button", name="Make a token").click()
+    expect(ada.get_by_role("heading", name="Your new token")).to_be_visible()
+    ada.reload()
+    revoke = ada.get_by_role("button", name="Revoke my script")
+    expect(revoke).to_be_visible()
+    assert complaints(ada, "tokens-some", artefacts) == []
+    revoke.click()
+    expect(revoke).to_be_hidden()
+
+
+def test_signing_out_asks_for_the_password_again(ada: Page, lab: Lab) -> None:
+    ada.get_by_role("banner").get_by_role("link", name="Sign out").click()
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Welcome to labhub")
+    ada.goto(f"{lab.url}/hub/home")
+    ada.get_by_role("link", name="Sign in").click()
+    expect(ada.locator("input[type=password]")).to_be_visible()
