@@ -90,6 +90,14 @@ class Deployed:
             raise AssertionError(message)
         return person
 
+    def image(self) -> str:
+        """Return the name of the TensorFlow image that this instance offers."""
+        found = re.search(r"image: *(\S*tensorflow\S*)", (self.folder / "labhub.yaml").read_text())
+        if found is None:
+            message = f"{self.folder}/labhub.yaml offers no TensorFlow image"
+            raise AssertionError(message)
+        return found[1]
+
     def servers(self) -> list[dict[str, str]]:
         """Return the engine's list entries of all user containers of this instance."""
         wanted = [f"labhub.instance={self.name}", "labhub.role=server"]

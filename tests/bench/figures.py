@@ -1,0 +1,34 @@
+"""From measured seconds to the figures that are printed; pure."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = ("ours", "stock", "floor")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least `share` of all values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-int(share * 100) * len(ordered) // 100) - 1)]
+
+
+def figures(values: Sequence[float]) -> dict[str, Any]:
+    """Return median, p95 and every single value."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "p95": round(percentile(values, 0.95), 3),
+        "all": [round(value, 3) for value in values],
+    }
+
+
+def ratios(seconds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return ours/stock and ours/floor for the median and the p95."""
+    ours = seconds["ours"]
+    return {
+        f"ours/{other}": {
+            which: round(ours[which] / seconds[other][which], 2) for which in ("median", "p95")
+        }
+        for other in ("stock", "floor")
+        if other in seconds
+    }
