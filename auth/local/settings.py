@@ -66,7 +66,11 @@ def _application(keys: Keys) -> dict[str, Any]:
         ],
         "ROOT_URLCONF": "auth.local.urls",
         "TEMPLATES": [
-            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True},
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {"context_processors": ["django.contrib.auth.context_processors.auth"]},
+            },
         ],
         "STATIC_URL": "static/",
         "WHITENOISE_USE_FINDERS": True,

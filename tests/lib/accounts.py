@@ -2,7 +2,7 @@
 
 Importing this module configures Django, once per process, exactly as the service does, with three
 differences that save seconds: the database is in memory, its tables come straight from the models
-(tests/hub has the migrations), and passwords are hashed with something cheap.
+(the real server has the migrations), and passwords are hashed with something cheap.
 
 Modules below auth/local that need Django are reached through here (``people``, ``models`` …), so
 that no test has to care about the order of its imports.
