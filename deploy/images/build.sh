@@ -3,7 +3,7 @@
 #   build.sh base SUITE       Debian: pulled, or made with mmdebstrap where no registry answers
 #   build.sh tensorflow [gpu] TensorFlow 2.9: the official image if it can be pulled, else our stand-in
 #   build.sh server           the server bundle as an image
-#   build.sh bundle           the same, as a volume ready to be mounted at /opt/labserver
+#   build.sh bundle [VOLUME]  the same, as a volume ready to be mounted at /opt/labserver
 #   build.sh hub              hub, proxy and local accounts
 #   build.sh name COMMAND     the name COMMAND would print, without building anything
 # Environment: DOCKER, DOCKER_HOST, LABHUB_DEBIAN_MIRROR, LABHUB_PULL=no, LABHUB_BUILD_LOG.
@@ -98,7 +98,7 @@ bundle_name() { echo "labhub-server-$(inputs_hash "$IMAGES/server")"; }
 
 # bundle: the volume is complete only when it has as many files as its MANIFEST says.
 bundle() {
-    volume=$(bundle_name)
+    volume=${1:-$(bundle_name)}
     if ! bundle_complete; then
         server >/dev/null
         bundle_fill

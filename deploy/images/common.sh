@@ -115,9 +115,9 @@ build_image() {
     log_file=${LABHUB_BUILD_LOG:-$WORK/build.log}
     say "building $tag …"
     echo 1 >"$WORK/build.rc"
-    for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-        eval "value=\${$name:-}"
-        [ -z "$value" ] || set -- "$@" --build-arg "$name=$value"
+    for proxy in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        eval "value=\${$proxy:-}"
+        [ -z "$value" ] || set -- "$@" --build-arg "$proxy=$value"
     done
     {
         BUILDKIT_PROGRESS=plain docker_cli build --force-rm --tag "$tag" --label "labhub.recipe=$recipe" \

@@ -137,10 +137,9 @@ class Server:
         )
         request = _execute_request(code)
         await socket.write_message(json.dumps(request))
-        output = Output()
-        while (raw := await socket.read_message()) is not None:
-            if _take(json.loads(raw), request["header"]["msg_id"], output):
-                break
+        output, awaited = Output(), {"reply", "output"}
+        while awaited and (raw := await socket.read_message()) is not None:
+            awaited.discard(_take(json.loads(raw), request["header"]["msg_id"], output))
         socket.close()
         return output
 
@@ -165,10 +164,10 @@ def _execute_request(code: str) -> dict:
     }
 
 
-def _take(message: dict, request: str, output: Output) -> bool:
-    """Add one message of the kernel; true for the reply, which is the last of interest."""
+def _take(message: dict, request: str, output: Output) -> str:
+    """Add one message of the kernel; return what it ends: the reply, or all output (idle)."""
     if message["parent_header"].get("msg_id") != request:
-        return False
+        return ""
     content = message["content"]
     if message["msg_type"] == "stream":
         output.text += content["text"]
@@ -176,7 +175,10 @@ def _take(message: dict, request: str, output: Output) -> bool:
         output.errors += content["traceback"]
     elif message["msg_type"] == "execute_reply":
         output.status = content["status"]
-    return message["msg_type"] == "status" and content["execution_state"] == "idle"
+        return "reply"
+    elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+        return "output"
+    return ""
 
 
 @contextmanager

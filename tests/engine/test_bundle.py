@@ -1,0 +1,212 @@
+"""The server bundle in images it has never seen: with TensorFlow, with a bare Python, with nothing.
+
+Every server is started as the spawner starts it: the bundle read-only, a numeric user without a
+name, no capabilities, `-I -m jupyterhub.singleuser`.
+"""
+
+import json
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from tests.lib.bundle import CPUS, MEMORY_BYTES, PREFIX, Server, running_server
+from tests.lib.images import build, built_image
+
+DEBIAN_WITH_PYTHON = """
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
+"""
+NO_LIBC = """
+FROM {base} AS tools
+RUN apt-get update && apt-get install -y --no-install-recommends busybox-static
+FROM scratch
+COPY --from=tools /bin/busybox /bin/busybox
+COPY --from=tools /bin/busybox /bin/sh
+"""
+# What a kernel tells about where it runs, as one JSON object.
+WHERE = """
+import json, os, sys
+print(json.dumps({
+    "executable": sys.executable,
+    "version": "%d.%d" % sys.version_info[:2],
+    "bundle in sys.path": [entry for entry in sys.path if "labserver" in entry],
+    "bundle in environment": {k: v for k, v in os.environ.items() if "labserver" in v},
+    "PATH": os.environ["PATH"],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(engine: docker.DockerClient) -> str:
+    """The bundle's volume, made and verified by build.sh."""
+    return build("bundle")
+
+
+@pytest.fixture(scope="module")
+def tensorflow(
+    engine: docker.DockerClient, bundle: str, labels: dict[str, str]
+) -> Iterator[Server]:
+    with running_server(engine, build("tensorflow"), bundle, labels) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def debian(engine: docker.DockerClient, bundle: str, labels: dict[str, str]) -> Iterator[Server]:
+    recipe = DEBIAN_WITH_PYTHON.format(base=build("base", "bookworm"))
+    with (
+        built_image(engine, recipe, labels) as image,
+        running_server(engine, image, bundle, labels) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def no_libc(engine: docker.DockerClient, bundle: str, labels: dict[str, str]) -> Iterator[Server]:
+    recipe = NO_LIBC.format(base=build("base", "bookworm"))
+    with (
+        built_image(engine, recipe, labels) as image,
+        running_server(engine, image, bundle, labels) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(params=["tensorflow", "debian", "no_libc"])
+def any_server(request: pytest.FixtureRequest) -> Server:
+    return request.getfixturevalue(request.param)
+
+
+def image_environment(server: Server) -> dict[str, str]:
+    image = server.container.image.attrs["Config"]["Env"]
+    return dict(entry.split("=", 1) for entry in image)
+
+
+def where(server: Server) -> dict[str, object]:
+    output = server.execute(WHERE)
+    assert output.status == "ok", output.errors
+    return json.loads(output.text)
+
+
+def test_the_server_answers_in_every_image(any_server: Server) -> None:
+    assert "version" in any_server.get("api").json()
+    assert any_server.get("lab").status_code == 200
+    assert any_server.get("nbclassic/tree").status_code == 200
+    assert any_server.get("tree").status_code == 200
+
+
+def test_the_kernel_is_the_images_python(tensorflow: Server) -> None:
+    path = image_environment(tensorflow)["PATH"]
+    facts = where(tensorflow)
+    assert facts == {
+        "executable": "/usr/bin/python3",
+        "version": facts["version"],
+        "bundle in sys.path": [],
+        "bundle in environment": {},
+        "PATH": path,
+    }
+
+
+def test_the_kernel_has_the_images_tensorflow(tensorflow: Server) -> None:
+    output = tensorflow.execute("import tensorflow as tf; print(tf.__version__)")
+    assert (output.status, output.text) == ("ok", "2.9.0\n")
+
+
+def test_a_python_without_ipykernel_borrows_the_bundles(debian: Server) -> None:
+    assert where(debian) == {
+        "executable": "/usr/bin/python3",
+        "version": "3.11",
+        "bundle in sys.path": ["/opt/labserver/share/ipykernel/py311"],
+        "bundle in environment": {},
+        "PATH": image_environment(debian)["PATH"],
+    }
+
+
+def test_a_process_the_borrowed_kernel_starts_sees_nothing_of_the_bundle(debian: Server) -> None:
+    child = "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', "
+    output = debian.execute(child + "'import sys; print(sys.path)'], text=True))")
+    assert output.status == "ok", output.errors
+    assert "labserver" not in output.text
+
+
+def test_an_image_without_python_has_no_kernel_and_says_so(no_libc: Server) -> None:
+    assert no_libc.get("api/kernelspecs").json()["kernelspecs"] == {}
+    answer = no_libc.post("api/kernels", json={"name": "python3"})
+    assert answer.status_code == 501
+    assert "No such kernel" in answer.text
+
+
+def test_a_terminal_is_a_shell_of_the_image(tensorflow: Server) -> None:
+    assert tensorflow.post("api/terminals").ok
+    found = tensorflow.container.exec_run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"])
+    assert "/bin/bash" in found.output.decode()
+    assert "bash -l" not in found.output.decode()
+
+
+def test_tensorboard_answers_behind_the_hubs_prefix(tensorflow: Server) -> None:
+    page = tensorflow.get("tensorboard/")
+    assert page.status_code == 200
+    assert "TensorBoard" in page.text
+    where_it_looks = tensorflow.get("tensorboard/data/environment").json()
+    assert where_it_looks["data_location"] == "/tf/notebooks/logs"
+    command = tensorflow.container.exec_run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"])
+    assert "/usr/bin/python3 -m tensorboard.main" in command.output.decode()
+
+
+def tile(server: Server) -> dict[str, object]:
+    (entry,) = server.get("server-proxy/servers-info").json()["server_processes"]
+    return entry["launcher_entry"]
+
+
+def test_the_launcher_offers_tensorboard_where_the_image_has_it(
+    tensorflow: Server, debian: Server
+) -> None:
+    assert tile(tensorflow) == {
+        "enabled": True,
+        "title": "TensorBoard",
+        "path_info": "tensorboard/",
+        "category": "Other",
+        "icon_url": f"{PREFIX}server-proxy/icon/tensorboard",
+    }
+    assert tensorflow.get("server-proxy/icon/tensorboard").headers["Content-Type"].startswith("image/svg")
+    assert tile(debian)["enabled"] is False
+
+
+def test_usage_is_shown_with_its_limits(any_server: Server) -> None:
+    usage = any_server.get("api/metrics/v1").json()
+    assert usage["limits"] == {
+        "memory": {"rss": MEMORY_BYTES, "pss": MEMORY_BYTES, "warn": False},
+        "cpu": {"cpu": CPUS},
+    }
+    assert 0 < usage["rss"] < MEMORY_BYTES
+    assert usage["cpu_percent"] >= 0
+
+
+def test_lab_shows_usage_and_asks_no_one_for_news(tensorflow: Server) -> None:
+    def setting(plugin: str) -> dict[str, object]:
+        schema = tensorflow.get(f"lab/api/settings/{plugin}").json()["schema"]["properties"]
+        return {key: value.get("default") for key, value in schema.items()}
+
+    notification = setting("@jupyterlab/apputils-extension:notification")
+    assert (notification["fetchNews"], notification["checkForUpdates"]) == ("false", False)
+    assert setting("@jupyterlab/apputils-extension:sanitizer")["allowCommandLinker"] is False
+    assert setting("@jupyter-server/resource-usage:topbar-item")["enable"] is True
+
+
+def test_a_half_filled_bundle_is_recognised_and_filled_again(
+    engine: docker.DockerClient, labels: dict[str, str]
+) -> None:
+    """On a volume of this test's own: the shared one may be in use by servers."""
+    image = build("server")
+    name = f"labhub-half-bundle-{labels['labhub.test']}"
+    volume = engine.volumes.create(name, labels=labels)
+    spoil = ["/opt/labserver/bin/python3", "-c", "import os; os.remove('/opt/labserver/pyvenv.cfg')"]
+    verify = ["/opt/labserver/bin/labserver-verify"]
+    options = {"volumes": {name: {"bind": "/opt/labserver"}}, "labels": labels, "remove": True}
+    try:
+        engine.containers.run(image, spoil, **options)
+        with pytest.raises(docker.errors.ContainerError, match="is incomplete"):
+            engine.containers.run(image, verify, **options)
+        assert build("bundle", name) == name
+        engine.containers.run(image, verify, **options)
+    finally:
+        volume.remove(force=True)

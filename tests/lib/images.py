@@ -1,0 +1,34 @@
+"""Images for tests: what deploy/images/build.sh makes, and small ones from a recipe."""
+
+import io
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import docker
+
+BUILD = Path(__file__).parents[2] / "deploy/images/build.sh"
+
+
+@cache
+def build(*command: str) -> str:
+    """Run build.sh and give the name it prints; what exists already is not built again."""
+    result = subprocess.run(  # noqa: S603
+        [BUILD, *command], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+@contextmanager
+def built_image(engine: docker.DockerClient, recipe: str, labels: dict[str, str]) -> Iterator[str]:
+    """Build a Dockerfile without files and give the image's id; the image is removed afterwards."""
+    image, _ = engine.images.build(
+        fileobj=io.BytesIO(recipe.encode()), labels=labels, rm=True, forcerm=True
+    )
+    try:
+        yield image.id
+    finally:
+        engine.images.remove(image.id, force=True)
