@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,16 +62,13 @@ def _parse(text: str) -> Keys:
 
 def _write_once(path: Path, keys: Keys) -> None:
     """Write the file complete and private, or not at all; the first of two writers wins."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(keys), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        if not path.exists():
+        with suppress(FileExistsError):
             os.link(draft, path)
-    except FileExistsError:
-        return
     finally:
-        draft.unlink()
+        os.unlink(draft)

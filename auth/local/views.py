@@ -25,13 +25,14 @@ from auth.local.audit import record
 from auth.local.forms import ChangePasswordForm, ChoosePasswordForm, SignInForm, typed_name
 from auth.local.models import Account
 from auth.local.settings import HUB_HOME
+from auth.local.waiting import client_address
 
 
 def address_of(request: HttpRequest) -> str:
     """Return where the browser is."""
     forwarded_for = request.headers.get("X-Forwarded-For", "")
     peer = request.META.get("REMOTE_ADDR", "")
-    return throttle.client_address(forwarded_for, peer, settings.LABHUB_FRONTS)
+    return client_address(forwarded_for, peer, settings.LABHUB_FRONTS)
 
 
 class ThrottledPost:
