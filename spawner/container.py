@@ -27,7 +27,8 @@ BUNDLE_MOUNT = "/opt/labserver"
 # -I: neither the image's PYTHONPATH nor the user's site-packages reach the server.
 SERVER_COMMAND = (f"{BUNDLE_MOUNT}/bin/python3", "-I", "-m", "jupyterhub.singleuser")
 CPU_PERIOD_MICROSECONDS = 100_000
-OPEN_FILES = 65_536
+# An engine inside a container of its own cannot raise a limit above its own, often 20,000.
+OPEN_FILES = 16_384
 STOP_SECONDS = 10
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 

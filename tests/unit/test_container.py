@@ -81,7 +81,7 @@ BODY = {
         "PidsLimit": 1024,
         "ShmSize": 2 * GIB,
         "Ulimits": [
-            {"Name": "nofile", "Soft": 65536, "Hard": 65536},
+            {"Name": "nofile", "Soft": 16384, "Hard": 16384},
             {"Name": "core", "Soft": 0, "Hard": 0},
         ],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
