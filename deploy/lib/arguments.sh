@@ -76,6 +76,7 @@ lock_instance() {
 
 # lock_machine: packages and images are shared by all instances; one run at a time makes them.
 lock_machine() {
+    mkdir -p /run/lock
     exec 8>/run/lock/labhub-machine.lock
     flock -n 8 && return
     say "  another deploy/up is installing or building on this machine; waiting for it"

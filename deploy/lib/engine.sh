@@ -137,12 +137,15 @@ start_engine() {
     say "  starting the Docker engine with $(engine_starter)"
     case $(engine_starter) in
         systemd) long "starting docker" systemctl enable --now docker || : ;;
-        "its init script") long "starting docker" /etc/init.d/docker start || : ;;
+        "its init script") start_by_script || start_dockerd ;;
+        *) start_dockerd ;;
     esac
-    if [ ! -d /run/systemd/system ] && ! wait_for_engine 20; then
-        start_dockerd
-    fi
     wait_for_engine 60 || die "the Docker engine was started and does not answer: $(engine_log_tail)"
+}
+
+# Init scripts fail where their assumptions do (ulimits in a container, for one); dockerd still may run.
+start_by_script() {
+    long "starting docker" /etc/init.d/docker start && wait_for_engine 30
 }
 
 # No init system at all: dockerd in a session of its own, with its log and pid where README says.

@@ -46,14 +46,24 @@ remove_directory() {
     fi
 }
 
+# What the last instance leaves: images that deploy/up built, and bundles. Pulled images are not
+# marked as ours, so they are only named.
 remove_shared() {
-    remove_all "server bundles" volume "$(docker volume ls -q --filter label=labhub.role=bundle)"
-    shared_images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' --filter 'reference=labhub/*' | grep -v '<none>' || :)
-    [ -n "$shared_images" ] || return 0
-    # shellcheck disable=SC2086 # names are words
-    docker image rm $shared_images >/dev/null 2>"$scratch/err" ||
-        say "  some images are still in use and stay: $(tail -n 1 "$scratch/err" | cut -c1-200)"
-    say "  images: $(echo "$shared_images" | wc -l) removed"
+    for name in $(docker volume ls -q --filter label=labhub.role=bundle) $(built_images); do
+        docker volume rm "$name" >/dev/null 2>&1 || docker image rm "$name" >/dev/null 2>&1 ||
+            say "  $name is in use and stays"
+    done
+    say "  images and server bundle removed"
+    docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '^(tensorflow/tensorflow:2\.9\.0-gpu-jupyter|debian:[a-z]+-slim)$' |
+        while IFS= read -r name; do
+            say "  $name was pulled and stays; docker image rm $name removes it"
+        done
+}
+
+# Results before the bases they were made from.
+built_images() {
+    docker image ls --format '{{.Repository}}:{{.Tag}}' --filter label=labhub.recipe | grep -v '<none>' || :
+    docker image ls --format '{{.Repository}}:{{.Tag}}' --filter 'reference=labhub/debian' --filter label=labhub.built=local
 }
 
 # An engine that up started itself ends with the last instance, unless others use it.
