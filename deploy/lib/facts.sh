@@ -1,7 +1,37 @@
 # shellcheck shell=sh
-# What labhub.yaml means for these scripts, read by the code that the hub runs.
+# What labhub.yaml means for these scripts, read by the code that will run.
 
-# read_facts: sets bind, provider, first_admin, public_url, url, local_url and the proxy's arguments.
+# read_facts: sets provider, first_admin, bind, public_url, local_url and configured images.
 read_facts() {
-    in_hub_image facts >"$scratch/facts" || die "x"
+    run_in_hub_image python3 -c '
+from pathlib import Path
+from hub_config.load import load
+
+config = load(Path("/etc/labhub/labhub.yaml"))
+for name, value in {
+    "provider": config.login.provider,
+    "admin": next(iter(config.login.admins), "admin"),
+    "bind": config.hub.bind,
+    "url": config.hub.url or "",
+    "images": " ".join(image.image for image in config.images.values()),
+}.items():
+    print(f"{name}={value}".replace("\n", " "))' >"$scratch/facts" 2>>"$log" ||
+        die "$dir/labhub.yaml could not be read: see $log"
+    provider=$(fact provider)
+    first_admin=$(fact admin)
+    bind=$(fact bind)
+    public_url=$(fact url)
+    local_url=http://$(reachable_address):$port/
+}
+
+fact() { sed -n "s/^$1=//p" "$scratch/facts"; }
+
+# Where this machine itself reaches the proxy: "everywhere" is no address to connect to.
+reachable_address() {
+    case $bind in
+        0.0.0.0) echo 127.0.0.1 ;;
+        ::) echo '[::1]' ;;
+        *:*) echo "[$bind]" ;;
+        *) echo "$bind" ;;
+    esac
 }

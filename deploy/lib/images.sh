@@ -69,7 +69,8 @@ get_user_images() {
         get_tensorflow
         return
     fi
-    for image in $(configured_images); do
+    read_facts
+    for image in $(fact images); do
         get_image "$image"
     done
 }

@@ -6,28 +6,29 @@ make_directory() {
     keep_log "$dir/up.log"
 }
 
-# in_hub_image COMMAND...: the labhub command of the image that is to run, before anything runs.
-in_hub_image() {
+# run_in_hub_image COMMAND...: in the image that is to run, with this instance's file, before
+# anything runs.
+run_in_hub_image() {
     # shellcheck disable=SC2046 # --env-file and its path, or nothing
     docker run --rm --network none --label "labhub.instance=$instance" --label labhub.role=check \
         -v "$dir:/etc/labhub:ro" $([ ! -e "$dir/hub.env" ] || echo "--env-file $dir/hub.env") \
-        "$hub_tag" labhub --config /etc/labhub/labhub.yaml "$@"
+        "$hub_tag" "$@"
 }
 
-# configuration_errors IMAGE: true when labhub.yaml is valid, else its errors, one per line with
-# the host's path, are in $scratch/configuration.
+# configuration_errors: true when labhub.yaml has errors; they are, one per line and with
+# the host's path, in $scratch/configuration.
 configuration_errors() {
-    in_hub_image config check >"$scratch/configuration" 2>&1 && return 0
+    ! run_in_hub_image labhub --config /etc/labhub/labhub.yaml config check >"$scratch/configuration" 2>&1 || return 1
     sed -i -e "s#/etc/labhub/#$dir/#g" -e 's/^Error: //' -e '/^[[:space:]]*$/d' "$scratch/configuration"
-    return 1
 }
 
 # refuse_bad_configuration: the same check once more, now that the image is certainly there.
 refuse_bad_configuration() {
     [ -e "$dir/labhub.yaml" ] || return 0
-    if ! configuration_errors; then
+    if configuration_errors; then
         say_configuration_errors
-        die "$dir/labhub.yaml is not valid (see above): correct it and run deploy/up again; what runs was not touched"
+        complain "Correct it and run deploy/up again; what runs was not touched."
+        exit 1
     fi
 }
 

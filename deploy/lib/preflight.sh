@@ -164,10 +164,10 @@ check_configuration() {
         will "write $dir/labhub.yaml"
     elif [ "$engine_plan" != none ] || ! have_image "$hub_tag"; then
         note "$dir/labhub.yaml will be checked as soon as the hub image is there"
-    elif configuration_errors "$hub_tag"; then
-        found "$dir/labhub.yaml, valid"
-    else
+    elif configuration_errors; then
         say_configuration_errors
+    else
+        found "$dir/labhub.yaml, valid"
     fi
 }
 
