@@ -3,7 +3,7 @@
 
 # read_facts: sets provider, first_admin, bind, public_url, local_url and configured images.
 read_facts() {
-    run_in_hub_image python3 -c '
+    run_in_image "$hub_tag" python3 -c '
 from pathlib import Path
 from hub_config.load import load
 

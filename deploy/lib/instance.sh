@@ -6,19 +6,18 @@ make_directory() {
     keep_log "$dir/up.log"
 }
 
-# run_in_hub_image COMMAND...: in the image that is to run, with this instance's file, before
-# anything runs.
-run_in_hub_image() {
-    # shellcheck disable=SC2046 # --env-file and its path, or nothing
-    docker run --rm --network none --label "labhub.instance=$instance" --label labhub.role=check \
-        -v "$dir:/etc/labhub:ro" $([ ! -e "$dir/hub.env" ] || echo "--env-file $dir/hub.env") \
-        "$hub_tag" "$@"
+# run_in_image IMAGE COMMAND...: with this instance's file, before anything runs.
+run_in_image() {
+    set -- --label "labhub.instance=$instance" --label labhub.role=check -v "$dir:/etc/labhub:ro" "$@"
+    [ ! -e "$dir/hub.env" ] || set -- --env-file "$dir/hub.env" "$@"
+    [ ! -e "$scratch/instance.env" ] || set -- --env-file "$scratch/instance.env" "$@"
+    docker run --rm --network none "$@"
 }
 
 # configuration_errors: true when labhub.yaml has errors; they are, one per line and with
 # the host's path, in $scratch/configuration.
 configuration_errors() {
-    ! run_in_hub_image labhub --config /etc/labhub/labhub.yaml config check >"$scratch/configuration" 2>&1 || return 1
+    ! run_in_image "$hub_tag" labhub --config /etc/labhub/labhub.yaml config check >"$scratch/configuration" 2>&1 || return 1
     sed -i -e "s#/etc/labhub/#$dir/#g" -e 's/^Error: //' -e '/^[[:space:]]*$/d' "$scratch/configuration"
 }
 
@@ -72,23 +71,35 @@ make_network() {
     [ -n "$gateway" ] || die "the network $network has no IPv4 gateway: remove it with 'docker network rm $network' and run deploy/up again"
 }
 
-# remember: what was decided, for the next run and for deploy/down. Whole or not at all.
-remember() {
-    cat >"$dir/.instance.env.new" <<END
-# Written by deploy/up, read by its next run. Change labhub.yaml instead.
+# instance_environment: what was decided. Containers get it as their environment, the next run and
+# deploy/down read it back.
+instance_environment() {
+    cat <<END
+# Written by deploy/up at every run. Change labhub.yaml instead.
 LABHUB_INSTANCE=$instance
 LABHUB_DIR=$dir
+LABHUB_CONFIG=/etc/labhub/labhub.yaml
+LABHUB_SECRETS=/etc/labhub/secrets
+LABHUB_STATE=/var/lib/labhub
+LABHUB_STATE_ON_HOST=$dir/state
+LABHUB_VOLUMES=/var/lib/labhub-volumes
+LABHUB_VOLUMES_ON_HOST=$dir/volumes
 LABHUB_PORT=$port
 LABHUB_API_PORT=$((port + 1))
 LABHUB_HUB_PORT=$((port + 81))
 LABHUB_ACCOUNTS_PORT=$((port + 2101))
 LABHUB_NETWORK=$network
 LABHUB_GATEWAY=$gateway
+LABHUB_BUNDLE=$bundle
 LABHUB_HUB_IMAGE=$hub_tag
 LABHUB_PROXY_IMAGE=$proxy_image
-LABHUB_BUNDLE=$bundle
 LABHUB_ENGINE_SOCKET=$engine_socket
 END
+}
+
+# remember: whole or not at all.
+remember() {
+    instance_environment >"$dir/.instance.env.new"
     chmod 644 "$dir/.instance.env.new"
     mv "$dir/.instance.env.new" "$dir/instance.env"
 }

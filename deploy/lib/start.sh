@@ -5,19 +5,31 @@
 # keeps the proxy's container, and nobody's notebook is cut off.
 choose_proxy_image() {
     proxy_image=$(recall LABHUB_PROXY_IMAGE)
-    if [ -z "$proxy_image" ] || ! have_image "$proxy_image" ||
-        [ "$(proxy_fingerprint "$proxy_image")" != "$(proxy_fingerprint "$hub_tag")" ]; then
+    instance_environment >"$scratch/instance.env"
+    LABHUB_PROXY_CONFIGURATION=$(proxy_fingerprint "$hub_tag")
+    [ -n "$LABHUB_PROXY_CONFIGURATION" ] || die "the hub image $hub_tag cannot say how its proxy is started: see $log"
+    if [ "$proxy_image" != "$hub_tag" ] &&
+        [ "$(proxy_fingerprint "${proxy_image:-none}")" != "$LABHUB_PROXY_CONFIGURATION" ]; then
         proxy_image=$hub_tag
     fi
+    # Compose replaces a container whose label changed: both read files only at their start.
+    LABHUB_HUB_CONFIGURATION=$(cat "$dir/labhub.yaml" "$dir/hub.env" | sha256sum | cut -c1-12)
+    export LABHUB_HUB_CONFIGURATION LABHUB_PROXY_CONFIGURATION
 }
 
-proxy_fingerprint() { docker image inspect --format '{{index .Config.Labels "labhub.proxy"}}' "$1"; }
-
-# read_configurations: labels that change when a file a container reads only at its start changes.
-read_configurations() {
-    LABHUB_HUB_CONFIGURATION=$(cat "$dir/labhub.yaml" "$dir/hub.env" | sha256sum | cut -c1-12)
-    LABHUB_PROXY_CONFIGURATION=$(proxy_arguments | sha256sum | cut -c1-12)
-    export LABHUB_HUB_CONFIGURATION LABHUB_PROXY_CONFIGURATION
+# proxy_fingerprint IMAGE: the proxy's code, its node, and the command line it gets; or nothing.
+proxy_fingerprint() {
+    have_image "$1" || return 0
+    # shellcheck disable=SC2016 # expanded by Python
+    run_in_image "$1" sh -c 'cat /opt/labhub/proxy/package-lock.json && node --version && python3 -c "
+import os
+from pathlib import Path
+from hub_config.instance import read_instance
+from hub_config.load import load
+from hub_config.proxy import proxy_command
+print(proxy_command(load(Path(\"/etc/labhub/labhub.yaml\")), read_instance(os.environ)))"' \
+        >"$scratch/fingerprint" 2>>"$log" || return 0
+    sha256sum <"$scratch/fingerprint" | cut -c1-12
 }
 
 # compose_run ARGUMENTS...: with the values of instance.env, whatever the caller's environment says.

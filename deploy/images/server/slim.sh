@@ -9,7 +9,9 @@ site=$root/lib/python3.13/site-packages
 rm -rf "$root/share/jupyter/kernels" "$root/etc/jupyter/jupyter_notebook_config.d" "$root/etc/jupyter/nbconfig"
 rm -rf "$stdlib/ensurepip" "$stdlib/idlelib" "$stdlib/tkinter" "$stdlib/turtledemo" "$stdlib/test" \
     "$stdlib"/config-* "$stdlib/pydoc_data" "$stdlib"/EXTERNALLY-MANAGED
-rm -rf "$root/share/jupyter/lab/staging" "$site/jupyterlab/staging" "$root/share/man" "$root/share/applications" "$root/share/icons"
+# JupyterLab reads its own version from staging/package.json.
+find "$site/jupyterlab/staging" -mindepth 1 ! -name package.json -delete
+rm -rf "$root/share/jupyter/lab/staging" "$root/share/man" "$root/share/applications" "$root/share/icons"
 find "$root" -name '*.js.map' -delete
 find "$root" -name '*.css.map' -delete
 find "$root" -name '*.pyi' -delete

@@ -2,6 +2,7 @@
 """Settings of every user's server; users may override them in ~/.jupyter of their volume."""
 
 import os
+import secrets
 import shutil
 
 from labserver.tensorboard import servers
@@ -9,6 +10,8 @@ from labserver.tensorboard import servers
 c = get_config()
 
 c.ServerApp.kernel_spec_manager_class = "labserver.kernels.ImageKernelSpecManager"
+# A new one at every start: a key kept in the volume would never change.
+c.ServerApp.cookie_secret = secrets.token_bytes(32)
 # Not installed in the image, or nothing to serve: language servers find no program here.
 c.ServerApp.jpserver_extensions = {"jupyter_lsp": False}
 # A login shell would read /etc/profile, which replaces the image's PATH.
