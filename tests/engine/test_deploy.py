@@ -123,6 +123,24 @@ def test_a_changed_file_replaces_the_hub_and_keeps_the_proxy(second: Deployment)
     assert hub_version(second)
 
 
+def test_another_hub_image_with_the_same_proxy_keeps_the_proxy(second: Deployment) -> None:
+    image = docker("inspect", "-f", "{{.Config.Image}}", second.container("hub")).strip()
+    older = f"labhub/hub:older-{second.name}"
+    docker("tag", image, older)
+    try:
+        decisions = second.dir / "instance.env"
+        proxy = f"LABHUB_PROXY_IMAGE={image}"
+        decisions.write_text(decisions.read_text().replace(proxy, f"LABHUB_PROXY_IMAGE={older}"))
+        assert second.up().status == 0
+        before = identity(second)
+        assert docker("inspect", "-f", "{{.Config.Image}}", second.container("proxy")) == older + "\n"
+        assert second.up().status == 0
+        assert identity(second) == before
+        assert second.down("--purge", "--yes", "--keep-images").status == 0
+    finally:
+        docker("rmi", older)
+
+
 def test_a_wrong_file_touches_nothing_that_runs(first: Deployment) -> None:
     before = identity(first)
     file = first.dir / "labhub.yaml"

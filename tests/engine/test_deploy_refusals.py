@@ -54,17 +54,19 @@ def assert_refused(place: Deployment, done: Call, *words: str) -> None:
     assert place.traces() == {}, done
 
 
+IMAGES = "images: {debian: {title: Debian, image: debian:bookworm-slim}}\n"
 CONFIGURATIONS = {
-    "a misspelt key": ("quota:\n  default: {cpus: 2}\n", ("labhub.yaml:1", "quotas")),
+    "a misspelt key": (IMAGES + "quota: {default: {cpus: 2}}\n", ("labhub.yaml:2", "quotas")),
     "a negative memory": (
-        "quotas:\n  default: {memory: -1 GiB}\n",
-        ("labhub.yaml:2", "memory"),
+        IMAGES + "quotas:\n  default: {memory: -1 GiB}\n",
+        ("labhub.yaml:3", "quotas.default.memory"),
     ),
     "a secret in a file that is not there": (
-        "login:\n  provider: github\n  client_id: some-id\n"
+        IMAGES + "login:\n  provider: github\n  client_id: some-id\n"
         "  client_secret: {file: /etc/labhub/secrets/not-there}\n  allow: {everyone: true}\n",
-        ("not-there",),
+        ("labhub.yaml:5", "secrets/not-there", "write the secret into that file"),
     ),
+    "no image at all": ("quotas: {}\n", ("labhub.yaml", "images")),
     "not YAML at all": ("login: [\n", ("labhub.yaml:",)),
 }
 
