@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from auth import identity, messages
 
@@ -77,6 +78,21 @@ class AccountBook:
         sa.event.listen(self._engine, "begin", _begin)
         with self._writing() as connection:
             _metadata.create_all(connection)
+
+    def name_for(self, issuer: str, subject: str, provider_name: str) -> str:
+        """Return the hub name that ``sign_in`` would give, without writing anything.
+
+        Somebody whom no rule lets in must not take a name. Raises NameBelongsToAnotherError.
+        """
+        with self._engine.begin() as connection:
+            _require_free(connection, issuer, subject, provider_name)
+            known = _find(connection, issuer=issuer, subject=subject)
+            if known is not None:
+                return known.name
+            name = identity.canonical_name(provider_name, identity.account_key(issuer, subject))
+            if _find(connection, name=name) is not None:
+                raise NameBelongsToAnotherError(messages.name_belongs_to_another(provider_name))
+            return name
 
     def sign_in(self, issuer: str, subject: str, provider_name: str, display_name: str) -> Account:
         """Return the account of this subject, created at the first call.
@@ -151,20 +167,22 @@ def _rename(
 
 def _claim_provider_name(connection: sa.Connection, account: Account) -> None:
     """Bind the provider's name to the account, or refuse when it is bound to another."""
-    names = _provider_names.c
+    _require_free(connection, account.issuer, account.subject, account.provider_name)
+    connection.execute(
+        sqlite.insert(_provider_names).on_conflict_do_nothing(),
+        {"issuer": account.issuer, "provider_name": account.provider_name, "uid": account.uid},
+    )
+
+
+def _require_free(connection: sa.Connection, issuer: str, subject: str, provider_name: str) -> None:
+    """Refuse a provider's name that was first used by another subject of this issuer."""
     owner = connection.execute(
-        sa.select(names.uid).where(
-            names.issuer == account.issuer, names.provider_name == account.provider_name
-        )
+        sa.select(_accounts.c.subject)
+        .join(_provider_names)
+        .where(_provider_names.c.issuer == issuer, _provider_names.c.provider_name == provider_name)
     ).scalar()
-    if owner is None:
-        connection.execute(
-            sa.insert(_provider_names).values(
-                issuer=account.issuer, provider_name=account.provider_name, uid=account.uid
-            )
-        )
-    elif owner != account.uid:
-        raise NameBelongsToAnotherError(messages.name_belongs_to_another(account.provider_name))
+    if owner is not None and owner != subject:
+        raise NameBelongsToAnotherError(messages.name_belongs_to_another(provider_name))
 
 
 def _next_uid(connection: sa.Connection) -> int:

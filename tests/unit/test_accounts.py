@@ -67,6 +67,17 @@ def test_equal_names_at_two_providers_are_two_people(book: AccountBook) -> None:
     assert one.name != other.name
 
 
+def test_asking_for_a_name_writes_nothing(book: AccountBook) -> None:
+    assert book.name_for("local", "1", "ada") == "ada"
+    assert book.by_name("ada") is None
+    book.sign_in("local", "2", "ada", "Ada")
+    assert book.name_for("local", "2", "countess") == "ada"
+    for issuer in ("local", "https://github.com"):
+        with pytest.raises(NameBelongsToAnotherError):
+            book.name_for(issuer, "1", "ada")
+    assert book.sign_in("local", "3", "bob", "Bob").uid == 200_001
+
+
 def test_a_refused_name_leaves_no_trace(book: AccountBook) -> None:
     book.sign_in("local", "1", "ada", "Ada")
     with pytest.raises(NameBelongsToAnotherError):
