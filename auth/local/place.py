@@ -90,14 +90,15 @@ class Place:
 def place_for(instance: Instance, config: Config) -> Place:
     """Derive the place from the instance and the admin's file."""
     public_url = (config.hub.url or f"http://127.0.0.1:{instance.port}").rstrip("/")
+    gateway = f"[{instance.gateway}]" if ":" in instance.gateway else instance.gateway
     return Place(
         public_url=public_url,
         is_trial=config.hub.url is None,
         provider=config.login.provider,
         port=instance.accounts_port,
-        hub_api_url=f"http://{instance.gateway}:{instance.hub_port}/hub/api",
-        state_dir=Path(instance.state_dir),
-        secrets_dir=Path(instance.secrets_dir),
+        hub_api_url=f"http://{gateway}:{instance.hub_port}/hub/api",
+        state_dir=instance.state_dir,
+        secrets_dir=instance.secrets_dir,
     )
 
 
