@@ -55,7 +55,7 @@ step() {
 
 interrupted() {
     trap '' INT TERM HUP
-    [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || :
+    [ -z "$child" ] || kill -TERM "-$child" 2>/dev/null || :
     [ "$tty" = no ] || printf '\r\033[K'
     complain "Interrupted. Nothing is lost: run the same command again and it continues from here."
     exit "$1"
