@@ -1,0 +1,1 @@
+"""labhub's tests; README.md has the command that runs them all."""

@@ -1,0 +1,1 @@
+"""How long from click to ready, compared; nothing here asserts on time."""

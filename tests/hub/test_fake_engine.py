@@ -134,7 +134,7 @@ def test_it_can_be_away(api: docker.APIClient, fake_engine: FakeEngine) -> None:
     assert api.inspect_container("ada")["State"]["Running"]
 
 
-def test_a_volume_points_where_it_was_told(api: docker.APIClient, fake_engine: FakeEngine) -> None:
+def test_a_volume_points_where_it_was_told(api: docker.APIClient) -> None:
     """A bind volume whose directory is missing fails at start, as on the real engine."""
     options = {"type": "none", "o": "bind", "device": "/no/such/directory"}
     api.create_volume("ada-home", driver_opts=options)

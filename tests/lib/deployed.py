@@ -128,7 +128,7 @@ def free_port_family() -> int:
     """Return a port from which all the ports that an instance derives are free."""
     while True:
         (port,) = free_ports(1)
-        below_the_end = port + max(OFFSETS) < 65536  # noqa: PLR2004  (the highest port there is)
+        below_the_end = port + max(OFFSETS) < 65536
         if below_the_end and not any(listens(port + offset) for offset in OFFSETS):
             return port
 

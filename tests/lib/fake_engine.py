@@ -66,6 +66,12 @@ class Fault:
         self.times -= bool(meant)
         return bool(meant)
 
+    async def happen(self) -> None:
+        """Delay the call, and refuse it if told to."""
+        await asyncio.sleep(self.seconds)
+        if self.status:
+            raise EngineError(self.status, self.message)
+
 
 class FakeEngine:
     """The engine and its controls."""
@@ -231,9 +237,7 @@ class FakeEngine:
         try:
             self._check_version(request.path)
             if fault is not None:
-                await asyncio.sleep(fault.seconds)
-            if fault is not None and fault.status:
-                raise EngineError(fault.status, fault.message)
+                await fault.happen()
             answer = await handler(request)
         except EngineError as error:
             answer = web.json_response({"message": str(error)}, status=error.status)

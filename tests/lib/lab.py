@@ -192,10 +192,10 @@ class Lab:
 
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
         """Call the hub's REST API with a token that may do anything."""
-        options.setdefault("timeout", TIMEOUT_SECONDS)
+        timeout = options.pop("timeout", TIMEOUT_SECONDS)
         headers = {"Authorization": f"token {self.token}", **options.pop("headers", {})}
         url = f"{self.url}/hub/api/{path}"
-        return requests.request(method, url, headers=headers, **options)
+        return requests.request(method, url, headers=headers, timeout=timeout, **options)
 
     def logs(self) -> str:
         """Return the ends of all logs."""

@@ -1,5 +1,6 @@
 """The stock contender: own hub, own proxy, DummyAuthenticator, DockerSpawner's defaults."""
 
+import ipaddress
 import os
 import subprocess
 import sys
@@ -61,7 +62,10 @@ class Stock:
         self.people: list[Person] = []
 
     def _gateway(self) -> str:
-        return str(self.engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+        network = self.engine.networks.get("bridge").attrs["IPAM"]["Config"][0]
+        # 20.10 leaves the gateway of its own bridge out; it is the first address then
+        first = next(ipaddress.ip_network(network["Subnet"]).hosts())
+        return str(network.get("Gateway") or first)
 
     def __enter__(self) -> Self:
         """Start hub and proxy, sign everybody in."""
@@ -108,7 +112,9 @@ class Stock:
 
     def _person(self, name: str) -> Person:
         person = Person(self.url)
-        person.submit(person.get("/hub/login"), {"username": name, "password": "any"})
+        person.submit(
+            person.get("/hub/login?next=%2Fhub%2Fhome"), {"username": name, "password": "any"}
+        )
         if not person.signed_in():
             message = f"the stock hub did not sign {name} in"
             raise RuntimeError(message)
