@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # What labhub.yaml means for these scripts, read by the code that will run.
 
-# read_facts: sets provider, first_admin, bind, public_url, local_url and configured images.
+# read_facts: sets provider, admins, bind, and the addresses.
 read_facts() {
     run_in_image "$hub_tag" python3 -c '
 from pathlib import Path
@@ -10,7 +10,7 @@ from hub_config.load import load
 config = load(Path("/etc/labhub/labhub.yaml"))
 for name, value in {
     "provider": config.login.provider,
-    "admin": next(iter(config.login.admins), "admin"),
+    "admins": " ".join(config.login.admins) or "admin",
     "bind": config.hub.bind,
     "url": config.hub.url or "",
     "images": " ".join(image.image for image in config.images.values()),
@@ -18,10 +18,13 @@ for name, value in {
     print(f"{name}={value}".replace("\n", " "))' >"$scratch/facts" 2>>"$log" ||
         die "$dir/labhub.yaml could not be read: see $log"
     provider=$(fact provider)
-    first_admin=$(fact admin)
+    admins=$(fact admins)
+    first_admin=${admins%% *}
     bind=$(fact bind)
     public_url=$(fact url)
     local_url=http://$(reachable_address):$port/
+    url=${public_url:+$public_url/}
+    url=${url:-$local_url}
 }
 
 fact() { sed -n "s/^$1=//p" "$scratch/facts"; }
