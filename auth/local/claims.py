@@ -1,5 +1,7 @@
 """What tokens say about an account, and for whom tokens work at all."""
 
+# ruff: noqa: ANN401 - the toolkit's requests and tokens have no types
+
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -27,7 +29,9 @@ class AccountValidator(OAuth2Validator):
         claims = super().get_oidc_claims(token, token_handler, request)
         return {name: value for name, value in claims.items() if value != ""}
 
-    def validate_code(self, client_id: str, code: str, client: Any, request: Any, **kw: Any) -> bool:
+    def validate_code(
+        self, client_id: str, code: str, client: Any, request: Any, **kw: Any
+    ) -> bool:
         """Refuse a code that was issued just before the lock."""
         valid = super().validate_code(client_id, code, client, request, **kw)
         return bool(valid) and request.user.is_active

@@ -30,7 +30,7 @@ def keep_clean(
         wait_seconds = every_seconds
         try:
             clean()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, tomorrow is another day
             _log.exception("cleaning failed; the next attempt is in %d s", every_seconds)
         finally:
             close_old_connections()

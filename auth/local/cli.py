@@ -28,16 +28,19 @@ def opened() -> Iterator[Place]:
     """Open the accounts of this instance; whatever is wrong becomes one sentence and status 1."""
     try:
         place = read_place(os.environ, _config_option())
-        if place.provider != "local":
-            message = (
-                f"Accounts are managed at the login provider {place.provider!r} (login.provider in "
-                "labhub.yaml): add, lock and group people there."
-            )
-            raise RefusedError(message)
+        _require_local(place)
         _open(place)
         yield place
     except (AccountsError, RefusedError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _require_local(place: Place) -> None:
+    if place.provider != "local":
+        raise RefusedError(
+            f"Accounts are managed at the login provider {place.provider!r} (login.provider in "
+            "labhub.yaml): add, lock and group people there."
+        )
 
 
 def _open(place: Place) -> None:
@@ -61,7 +64,7 @@ def with_accounts(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command the place, and turn refusals into one sentence."""
 
     @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
+    def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what click parsed
         with opened() as place:
             command(place, *args, **kwargs)
 
@@ -75,16 +78,14 @@ def with_accounts(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--email", default="", help="E-mail address; nothing is sent to it.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @with_accounts
-def add(
+def add(  # noqa: PLR0913 - one parameter for each option
     place: Place, name: str, *, admin: bool, display_name: str, email: str, password_stdin: bool
 ) -> None:
     """Add an account and print the link with which the person sets a password."""
     from auth.local import people  # noqa: PLC0415
 
     password = _read_password() if password_stdin else ""
-    account = people.add(
-        name, is_admin=admin, name=display_name, email=email, password=password
-    )
+    account = people.add(name, is_admin=admin, name=display_name, email=email, password=password)
     click.echo(f"Added {account}{' as an admin' if admin else ''}.")
     if not password:
         _print_link(people.make_link(account, place.service_url))

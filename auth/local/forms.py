@@ -1,6 +1,8 @@
 """The forms; Django's own, with this lab's words."""
 
-from typing import Any
+# ruff: noqa: ANN401 - Django's forms pass anything on
+
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
@@ -20,7 +22,7 @@ def typed_name(text: str) -> str:
 class SignInForm(AuthenticationForm):
     """Name and password. Unknown name, wrong password and locked account look the same."""
 
-    error_messages = {"invalid_login": WRONG, "inactive": WRONG}
+    error_messages: ClassVar = {"invalid_login": WRONG, "inactive": WRONG}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Label the fields for people and for password stores."""
@@ -66,7 +68,9 @@ class ChangePasswordForm(PasswordChangeForm):
 
 def _name_new_fields(form: forms.Form) -> None:
     form.fields["new_password1"].label = "New password"
-    form.fields["new_password1"].help_text = (
+    form.fields[
+        "new_password1"
+    ].help_text = (
         "At least 12 characters; not a common password, not only digits, not like your name."
     )
     form.fields["new_password2"].label = "New password again"

@@ -16,7 +16,7 @@ def main(environ: Mapping[str, str]) -> int:
         start(place)
         prepare(place)
     except AccountsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

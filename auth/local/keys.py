@@ -71,4 +71,4 @@ def _write_once(path: Path, keys: Keys) -> None:
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
-        os.unlink(draft)
+        Path(draft).unlink()

@@ -76,7 +76,11 @@ class Hub:
 
 
 def offboard(
-    hub: Hub, name: str, *, limit_seconds: float = STOP_SECONDS, now: Callable[[], float] = time.monotonic
+    hub: Hub,
+    name: str,
+    *,
+    limit_seconds: float = STOP_SECONDS,
+    now: Callable[[], float] = time.monotonic,
 ) -> Offboarded:
     """Revoke the user's tokens, stop the servers, and return only when none is left."""
     user = urllib.parse.quote(name, safe="")

@@ -133,16 +133,16 @@ def change_group(
 def _require_group_name(name: str) -> None:
     if name == ADMIN_GROUP:
         message = (
-            f"The group {ADMIN_GROUP} follows from who is an admin: use labhub user add NAME --admin "
-            "for a new account, or list the name under login.admins in labhub.yaml."
+            f"The group {ADMIN_GROUP} follows from who is an admin: use labhub user add NAME "
+            "--admin for a new account, or list the name under login.admins in labhub.yaml."
         )
         raise RefusedError(message)
     try:
         _GROUP_NAME(name)
     except ValidationError:
         message = (
-            f"{name[:40]!r} cannot be a group name: use 1 to 63 lower-case letters, digits, - or _, "
-            "starting with a letter or a digit."
+            f"{name[:40]!r} cannot be a group name: use 1 to 63 lower-case letters, digits, - or "
+            "_, starting with a letter or a digit."
         )
         raise RefusedError(message) from None
 

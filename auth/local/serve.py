@@ -1,4 +1,4 @@
-"""``python -m auth.local.serve``: the provider as a process, on loopback, behind the hub's proxy."""
+"""``python -m auth.local.serve``: the provider as a process, on loopback behind the hub's proxy."""
 
 import ctypes
 import os
@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 from waitress import create_server
+from waitress.server import BaseWSGIServer
 
 from auth.local import SERVICE_PREFIX
 from auth.local.cleaning import keep_clean
@@ -33,7 +33,7 @@ def main(environ: Mapping[str, str]) -> int:
         prepare(place)
         server = _listen(place)
     except AccountsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     signal.signal(signal.SIGTERM, _stop)
     if "JUPYTERHUB_SERVICE_NAME" in environ:
@@ -43,7 +43,7 @@ def main(environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _listen(place: Place) -> Any:
+def _listen(place: Place) -> BaseWSGIServer:
     """Take the port; one that still ends from before a restart gets a moment to do so."""
     deadline = time.monotonic() + PORT_WAIT_SECONDS
     while True:

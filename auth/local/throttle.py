@@ -1,8 +1,8 @@
 """Slow down guessing: after a few wrong passwords each further one costs a growing wait.
 
 Attempts are counted *before* the password is checked and forgotten on success, so many at once
-cannot slip through between a check and its count. The counts live in the database: neither a restart
-nor a flood of other names clears them.
+cannot slip through between a check and its count. The counts live in the database: neither a
+restart nor a flood of other names clears them.
 """
 
 from datetime import datetime, timedelta

@@ -1,5 +1,7 @@
 """The pages. Everything a person reads is in the templates."""
 
+# ruff: noqa: ANN401 - Django's and the toolkit's views pass anything on
+
 import math
 from typing import Any
 

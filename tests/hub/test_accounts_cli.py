@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from tests.lib import accounts as provider
 from tests.lib.instance_dir import DEFAULT_CONFIG, InstanceDir
 
 PASSWORD = "correct horse battery staple"
+Labhub = Callable[..., Result]
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/services/accounts/setup/\w+/[\w-]+/")
 
 
@@ -37,12 +38,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceDir:
 
 
 @pytest.fixture
-def labhub(accounts: ModuleType, home: InstanceDir):
+def labhub(accounts: ModuleType, home: InstanceDir) -> Labhub:  # noqa: ARG001 - they must exist
     """Return a function that runs `labhub user WORDS…`."""
 
     def run(*words: str, text: str = "") -> Result:
         result = CliRunner().invoke(cli.user, list(words), input=text)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
         return result
 
     return run
@@ -99,7 +102,7 @@ def hub(home: InstanceDir) -> Iterator[FakeHub]:
 # add and link
 
 
-def test_add_prints_a_link_that_works(accounts, labhub):
+def test_add_prints_a_link_that_works(accounts: ModuleType, labhub: Labhub) -> None:
     """The link is the last line, so that a script can take it."""
     result = labhub("add", "ada", "--admin", "--name", "Ada Lovelace", "--email", "ada@example.org")
     assert result.exit_code == 0
@@ -114,14 +117,14 @@ def test_add_prints_a_link_that_works(accounts, labhub):
     )
 
 
-def test_add_with_a_password_prints_no_link(accounts, labhub):
+def test_add_with_a_password_prints_no_link(accounts: ModuleType, labhub: Labhub) -> None:
     """For unattended installs; the password itself is never printed."""
     result = labhub("add", "ada", "--password-stdin", text=f"{PASSWORD}\n")
     assert (result.exit_code, result.output) == (0, "Added ada.\n")
     assert accounts.Browser().sign_in("ada").status_code == 302
 
 
-def test_link_for_a_lost_password(accounts, labhub):
+def test_link_for_a_lost_password(accounts: ModuleType, labhub: Labhub) -> None:
     """A new link ends the one before."""
     first = labhub("add", "ada").output.splitlines()[-1]
     second = labhub("link", "ada").output.splitlines()[-1]
@@ -156,7 +159,9 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("words", "text", "why"), REFUSALS.values(), ids=REFUSALS)
-def test_refusals_are_one_sentence(accounts, labhub, words, text, why):
+def test_refusals_are_one_sentence(
+    accounts: ModuleType, labhub: Labhub, words: tuple[str, ...], text: str, why: str
+) -> None:
     """Status 1, one line, no traceback, and nothing was changed."""
     accounts.people.add("ada")
     result = labhub(*words, text=text)
@@ -167,7 +172,7 @@ def test_refusals_are_one_sentence(accounts, labhub, words, text, why):
     assert [row["user"] for row in accounts.people.overview()] == ["ada"]
 
 
-def test_link_for_a_locked_account_is_refused(accounts, labhub):
+def test_link_for_a_locked_account_is_refused(accounts: ModuleType, labhub: Labhub) -> None:
     """It would open nothing; the sentence says what to do first."""
     accounts.people.lock(accounts.people.add("eve"))
     result = labhub("link", "eve")
@@ -180,7 +185,7 @@ def test_link_for_a_locked_account_is_refused(accounts, labhub):
 # lock and unlock
 
 
-def test_lock_closes_everything(accounts, labhub, hub):
+def test_lock_closes_everything(accounts: ModuleType, labhub: Labhub, hub: FakeHub) -> None:
     """No way in, no token, no server."""
     accounts.people.add("eve", password=PASSWORD)
     result = labhub("lock", "eve")
@@ -200,7 +205,13 @@ HUB_TROUBLE = {
 
 
 @pytest.mark.parametrize(("status", "why"), HUB_TROUBLE.values(), ids=HUB_TROUBLE)
-def test_lock_without_the_hub_says_what_is_left_to_do(accounts, labhub, request, status, why):
+def test_lock_without_the_hub_says_what_is_left_to_do(
+    accounts: ModuleType,
+    labhub: Labhub,
+    request: pytest.FixtureRequest,
+    status: int | None,
+    why: str,
+) -> None:
     """The account is locked all the same, and the status says that it was not everything."""
     if status is not None:
         request.getfixturevalue("hub").status = status
@@ -214,14 +225,16 @@ def test_lock_without_the_hub_says_what_is_left_to_do(accounts, labhub, request,
     assert not accounts.people.find("eve").is_active
 
 
-def test_lock_of_somebody_the_hub_never_saw(accounts, labhub, hub):
+def test_lock_of_somebody_the_hub_never_saw(
+    accounts: ModuleType, labhub: Labhub, hub: FakeHub
+) -> None:
     """Nothing to close is no error."""
     hub.status = 404
     accounts.people.add("eve")
     assert labhub("lock", "eve").output == "Locked eve: 0 servers stopped, 0 tokens revoked.\n"
 
 
-def test_unlock(accounts, labhub):
+def test_unlock(accounts: ModuleType, labhub: Labhub) -> None:
     """The old password works again."""
     accounts.people.lock(accounts.people.add("eve", password=PASSWORD))
     assert labhub("unlock", "eve").output == "Unlocked eve.\n"
@@ -231,7 +244,7 @@ def test_unlock(accounts, labhub):
 # groups and lists
 
 
-def test_group(accounts, labhub):
+def test_group(accounts: ModuleType, labhub: Labhub) -> None:
     """The first --add creates it; every call prints who is in it."""
     for name in ("ada", "ben", "eve"):
         accounts.people.add(name)
@@ -244,14 +257,14 @@ def test_group(accounts, labhub):
     assert [labhub(*words).output for words, _ in calls] == [text for _, text in calls]
 
 
-def test_group_changes_all_or_nothing(accounts, labhub):
+def test_group_changes_all_or_nothing(accounts: ModuleType, labhub: Labhub) -> None:
     """One unknown name, and nobody joins."""
     accounts.people.add("ada")
     assert labhub("group", "staff", "--add", "ada", "--add", "nobodyknows").exit_code == 1
     assert accounts.people.find("ada").group_names() == []
 
 
-def test_list(accounts, labhub):
+def test_list(accounts: ModuleType, labhub: Labhub) -> None:
     """One line each; the same as JSON for scripts."""
     accounts.people.add("ada", is_admin=True, name="Ada Lovelace", password=PASSWORD)
     accounts.people.lock(accounts.people.add("eve"))
@@ -285,7 +298,7 @@ def test_list(accounts, labhub):
     ]
 
 
-def test_list_of_nobody_says_how_to_begin(labhub):
+def test_list_of_nobody_says_how_to_begin(labhub: Labhub) -> None:
     """An empty answer would leave the admin guessing."""
     expected = "No accounts yet: labhub user add NAME --admin creates the first.\n"
     assert labhub("list").output == expected
@@ -295,7 +308,7 @@ def test_list_of_nobody_says_how_to_begin(labhub):
 # the environment
 
 
-def test_other_provider(labhub, home, monkeypatch):
+def test_other_provider(labhub: Labhub, home: InstanceDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where accounts live elsewhere, this command changes nothing and says where."""
     monkeypatch.setenv("SECRET", "s")
     home.config.write_text(
@@ -335,7 +348,9 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("breaks", "why"), BROKEN)
-def test_broken_environment_is_one_sentence(labhub, home, breaks, why):
+def test_broken_environment_is_one_sentence(
+    labhub: Labhub, home: InstanceDir, breaks: Callable[[InstanceDir], None], why: str
+) -> None:
     """Which file, and what to do."""
     breaks(home)
     result = labhub("list")
@@ -344,7 +359,7 @@ def test_broken_environment_is_one_sentence(labhub, home, breaks, why):
     assert "Traceback" not in result.output
 
 
-def test_outside_the_container(labhub, monkeypatch):
+def test_outside_the_container(labhub: Labhub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the instance's environment nothing can be found, and that is said."""
     monkeypatch.delenv("LABHUB_STATE")
     result = labhub("list")
@@ -352,7 +367,9 @@ def test_outside_the_container(labhub, monkeypatch):
     assert "LABHUB_STATE" in result.output
 
 
-def test_audit_trail(accounts, labhub, caplog):
+def test_audit_trail(
+    accounts: ModuleType, labhub: Labhub, caplog: pytest.LogCaptureFixture
+) -> None:
     """Who, what, from where; never a password or a link, and nothing forged by a long name."""
     caplog.set_level("INFO", logger="labhub.accounts.audit")
     link = labhub("add", "ada").output.splitlines()[-1]

@@ -3,7 +3,7 @@
 Read the tables as: what the hub (or somebody in its place) does → what the provider answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
@@ -22,7 +22,7 @@ def accounts() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def ada(accounts: ModuleType):
+def ada(accounts: ModuleType) -> provider.Browser:
     """Return a browser in which Ada, an admin in one group, is signed in."""
     accounts.people.add(
         "ada",
@@ -38,7 +38,7 @@ def ada(accounts: ModuleType):
 
 
 @pytest.fixture
-def hub(accounts: ModuleType):
+def hub(accounts: ModuleType) -> provider.HubClient:
     """Return the hub's side of the protocol."""
     return accounts.HubClient()
 
@@ -60,8 +60,16 @@ REFUSED_WITH_A_REDIRECT = {
 }
 
 
-@pytest.mark.parametrize(("changes", "error"), REFUSED_WITH_A_REDIRECT.values(), ids=REFUSED_WITH_A_REDIRECT)
-def test_authorization_is_refused_and_the_hub_is_told(accounts, ada, hub, changes, error):
+@pytest.mark.parametrize(
+    ("changes", "error"), REFUSED_WITH_A_REDIRECT.values(), ids=REFUSED_WITH_A_REDIRECT
+)
+def test_authorization_is_refused_and_the_hub_is_told(
+    accounts: ModuleType,
+    ada: provider.Browser,
+    hub: provider.HubClient,
+    changes: dict[str, str | None],
+    error: str,
+) -> None:
     """The redirect carries the error and never a code or a token."""
     response = hub.authorize(ada, **changes)
     assert response.status_code == 302
@@ -86,7 +94,9 @@ REFUSED_WITH_A_PAGE = {
 
 
 @pytest.mark.parametrize("changes", REFUSED_WITH_A_PAGE.values(), ids=REFUSED_WITH_A_PAGE)
-def test_authorization_is_refused_and_nobody_is_redirected(ada, hub, changes):
+def test_authorization_is_refused_and_nobody_is_redirected(
+    ada: provider.Browser, hub: provider.HubClient, changes: dict[str, str | None]
+) -> None:
     """Where the redirect itself cannot be trusted, the person sees a page."""
     response = hub.authorize(ada, **changes)
     assert response.status_code == 400
@@ -94,14 +104,18 @@ def test_authorization_is_refused_and_nobody_is_redirected(ada, hub, changes):
     assert "Sign-in not possible this way" in response.content.decode()
 
 
-def test_the_answer_names_its_issuer(accounts, ada, hub):
+def test_the_answer_names_its_issuer(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient
+) -> None:
     """RFC 9207: the client can tell which provider a code comes from."""
     answer = accounts.answer(hub.authorize(ada))
     assert set(answer) == {"code", "state", "iss"}
     assert (answer["state"], answer["iss"]) == ("some-state", accounts.TRIAL.issuer)
 
 
-def test_without_a_session_the_person_signs_in_first(accounts, hub):
+def test_without_a_session_the_person_signs_in_first(
+    accounts: ModuleType, hub: provider.HubClient
+) -> None:
     """The whole request survives the detour."""
     response = hub.authorize(accounts.Browser())
     assert response.status_code == 302
@@ -125,13 +139,19 @@ REFUSED_CODES = {
 
 
 @pytest.mark.parametrize(("changes", "status", "error"), REFUSED_CODES.values(), ids=REFUSED_CODES)
-def test_code_is_refused(ada, hub, changes, status, error):
+def test_code_is_refused(
+    ada: provider.Browser,
+    hub: provider.HubClient,
+    changes: dict[str, str | None],
+    status: int,
+    error: str,
+) -> None:
     """Status and error are what the hub's authenticator and `doctor` tell apart."""
     response = hub.redeem(**{"code": hub.code(ada)} | changes)
     assert (response.status_code, response.json()["error"]) == (status, error)
 
 
-def test_code_works_once(ada, hub):
+def test_code_works_once(ada: provider.Browser, hub: provider.HubClient) -> None:
     """A replayed code is refused."""
     code = hub.code(ada)
     assert hub.redeem(code).status_code == 200
@@ -147,14 +167,19 @@ OTHER_GRANTS = {
 
 
 @pytest.mark.parametrize(("grant_type", "parameters"), OTHER_GRANTS.items())
-def test_no_other_grant(ada, hub, grant_type, parameters):
+@pytest.mark.usefixtures("ada")
+def test_no_other_grant(
+    hub: provider.HubClient, grant_type: str, parameters: dict[str, str]
+) -> None:
     """Nothing but the code flow gives tokens, right password or not."""
     response = hub.token(grant_type=grant_type, **parameters)
     assert response.status_code == 400
     assert response.json()["error"] in ("unauthorized_client", "unsupported_grant_type")
 
 
-def test_userinfo_says_who_it_is(accounts, ada, hub):
+def test_userinfo_says_who_it_is(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient
+) -> None:
     """Every claim, whole."""
     claims = hub.userinfo(hub.tokens(ada)["access_token"]).json()
     assert claims == {
@@ -166,7 +191,9 @@ def test_userinfo_says_who_it_is(accounts, ada, hub):
     }
 
 
-def test_userinfo_leaves_out_what_nobody_entered(accounts, hub):
+def test_userinfo_leaves_out_what_nobody_entered(
+    accounts: ModuleType, hub: provider.HubClient
+) -> None:
     """No empty e-mail address, no admins' group for others."""
     accounts.people.add("ben", password=accounts.PASSWORD)
     browser = accounts.Browser()
@@ -180,14 +207,18 @@ def test_userinfo_leaves_out_what_nobody_entered(accounts, hub):
     }
 
 
-def test_claims_follow_the_scopes(accounts, ada, hub):
+def test_claims_follow_the_scopes(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient
+) -> None:
     """What was not asked for is not told."""
     code = accounts.answer(hub.authorize(ada, scope="openid"))["code"]
     token = hub.redeem(code).json()["access_token"]
     assert set(hub.userinfo(token).json()) == {"sub"}
 
 
-def test_id_token_is_signed_by_the_published_key(accounts, ada, hub):
+def test_id_token_is_signed_by_the_published_key(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient
+) -> None:
     """Issuer, audience and subject are right, and jwks.json verifies it."""
     signed = hub.tokens(ada)["id_token"]
     published = ada.get("/o/.well-known/jwks.json").content.decode()
@@ -197,15 +228,18 @@ def test_id_token_is_signed_by_the_published_key(accounts, ada, hub):
     assert claims["sub"] == str(accounts.people.find("ada").sub)
 
 
-def test_same_name_again_is_another_person(accounts, ada):
+@pytest.mark.usefixtures("ada")
+def test_same_name_again_is_another_person(accounts: ModuleType) -> None:
     """A deleted and recreated account has another sub: nobody inherits a volume."""
     before = accounts.people.find("ada").sub
     accounts.people.find("ada").delete()
     assert accounts.people.add("ada").sub != before
 
 
-def test_refresh_gives_new_tokens_and_ends_the_old_ones_later(ada, hub):
-    """A second use within the grace answers with the same tokens: the hub may refresh in parallel."""
+def test_refresh_gives_new_tokens_and_ends_the_old_ones_later(
+    ada: provider.Browser, hub: provider.HubClient
+) -> None:
+    """A second use within the grace answers with the same tokens: hubs refresh in parallel."""
     old = hub.tokens(ada)
     first, second = hub.refresh(old["refresh_token"]), hub.refresh(old["refresh_token"])
     assert (first.status_code, second.status_code) == (200, 200)
@@ -213,7 +247,7 @@ def test_refresh_gives_new_tokens_and_ends_the_old_ones_later(ada, hub):
     assert first.json()["access_token"] == second.json()["access_token"]
 
 
-def test_token_in_the_url_is_refused(ada, hub):
+def test_token_in_the_url_is_refused(ada: provider.Browser, hub: provider.HubClient) -> None:
     """URLs end in logs; the same token in the header works."""
     token = hub.tokens(ada)["access_token"]
     assert ada.get("/o/userinfo/", {"access_token": token}).status_code == 400
@@ -233,7 +267,9 @@ def _revoke(accounts: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("end", [_lock, _lock_without_revoking, _revoke])
-def test_locked_or_revoked_tokens_are_dead_at_once(accounts, ada, hub, end):
+def test_locked_or_revoked_tokens_are_dead_at_once(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient, end: Callable[..., None]
+) -> None:
     """Userinfo, refresh and a code on its way are refused, whichever way the account was closed."""
     tokens, code = hub.tokens(ada), hub.code(ada)
     end(accounts)
@@ -242,7 +278,9 @@ def test_locked_or_revoked_tokens_are_dead_at_once(accounts, ada, hub, end):
     assert hub.redeem(code).status_code == 400
 
 
-def test_a_revoked_refresh_token_stays_dead_after_unlocking(accounts, ada, hub):
+def test_a_revoked_refresh_token_stays_dead_after_unlocking(
+    accounts: ModuleType, ada: provider.Browser, hub: provider.HubClient
+) -> None:
     """Unlocking lets the person in, not the old tokens."""
     tokens = hub.tokens(ada)
     _lock(accounts)
@@ -251,7 +289,7 @@ def test_a_revoked_refresh_token_stays_dead_after_unlocking(accounts, ada, hub):
     assert hub.refresh(tokens["refresh_token"]).status_code == 400
 
 
-def test_discovery(accounts):
+def test_discovery(accounts: ModuleType) -> None:
     """What a client reads first, whole (the lists in any order)."""
     found = accounts.Browser().get("/o/.well-known/openid-configuration").json()
     issuer = "http://127.0.0.1:8000/services/accounts/o"
@@ -287,6 +325,6 @@ NOT_SERVED = [
 
 
 @pytest.mark.parametrize("path", NOT_SERVED)
-def test_nothing_else_is_served(ada, path):
+def test_nothing_else_is_served(ada: provider.Browser, path: str) -> None:
     """No admin site, and none of the toolkit's management pages, not even for an admin."""
     assert ada.get(path).status_code == 404

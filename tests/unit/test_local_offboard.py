@@ -36,7 +36,7 @@ class FakeHub:
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_AGAIN_SECONDS", 0)
 
 
@@ -63,14 +63,14 @@ CASES = {
 
 
 @pytest.mark.parametrize(("hub", "closed", "asked"), CASES.values(), ids=CASES)
-def test_everything_is_closed(hub, closed, asked):
+def test_everything_is_closed(hub: FakeHub, closed: Offboarded, asked: list[str]) -> None:
     """Tokens first, so that nothing starts a server again; then servers until none is left."""
     assert offboard(hub, "eve") == closed
     assert hub.asked == asked
     assert (hub.servers, hub.tokens) == ({}, [])
 
 
-def test_a_server_that_does_not_stop_is_said():
+def test_a_server_that_does_not_stop_is_said() -> None:
     """The caller must not believe that it is gone."""
     clock = iter(range(0, 1000, 50))
     with pytest.raises(HubError, match="did not stop in time"):

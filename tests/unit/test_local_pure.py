@@ -1,7 +1,6 @@
 """The parts of the embedded provider that decide without Django: place, keys, waits, addresses."""
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -42,7 +41,7 @@ ORIGINS = [
 
 
 @pytest.mark.parametrize(("lab", "origins"), ORIGINS)
-def test_loopback_origins_only_in_a_trial(lab, origins):
+def test_loopback_origins_only_in_a_trial(lab: Place, origins: tuple[str, ...]) -> None:
     """A lab with a public name accepts that name and no other."""
     assert lab.origins == origins
 
@@ -72,7 +71,9 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("key", "trial", "plain", "https"), SETTINGS, ids=[s[0] for s in SETTINGS])
-def test_settings_follow_the_public_address(key, trial, plain, https):
+def test_settings_follow_the_public_address(
+    key: str, trial: object, plain: object, https: object
+) -> None:
     """What differs between a trial, a plain and a public lab, and what never does."""
     assert [settings_for(lab, KEYS).get(key) for lab in (TRIAL, PLAIN, HTTPS)] == [
         trial,
@@ -103,13 +104,13 @@ PROTOCOL = {
 }
 
 
-def test_protocol_settings():
+def test_protocol_settings() -> None:
     """The settings that make the provider strict, each on purpose."""
     found = settings_for(HTTPS, KEYS)["OAUTH2_PROVIDER"]
     assert {key: found.get(key) for key in PROTOCOL} == PROTOCOL
 
 
-def test_sqlite_settings():
+def test_sqlite_settings() -> None:
     """Writers queue instead of failing, and a crash loses nothing that was committed before."""
     assert settings_for(TRIAL, KEYS)["DATABASES"]["default"] == {
         "ENGINE": "django.db.backends.sqlite3",
@@ -128,7 +129,7 @@ WAITS = [(0, 0), (1, 0), (4, 0), (5, 2), (6, 4), (7, 8), (8, 16), (9, 32), (10, 
 
 
 @pytest.mark.parametrize(("failures", "seconds"), WAITS)
-def test_wait_grows_from_the_fifth_failure(failures, seconds):
+def test_wait_grows_from_the_fifth_failure(failures: int, seconds: int) -> None:
     """2, 4, 8 … 60 seconds."""
     assert wait_after(failures).total_seconds() == seconds
 
@@ -147,7 +148,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("forwarded_for", "fronts", "address"), ADDRESSES)
-def test_client_address(forwarded_for, fronts, address):
+def test_client_address(forwarded_for: str, fronts: int, address: str) -> None:
     """What a browser claims about itself stands further left than what our proxies saw."""
     assert client_address(forwarded_for, "127.0.0.1", fronts) == address
 
@@ -155,7 +156,7 @@ def test_client_address(forwarded_for, fronts, address):
 # keys
 
 
-def test_keys_are_made_once(tmp_path):
+def test_keys_are_made_once(tmp_path: Path) -> None:
     """The second start finds the first one's keys, and nobody else can read them."""
     path = tmp_path / "accounts.json"
     first = read_or_make_keys(path)
@@ -164,7 +165,7 @@ def test_keys_are_made_once(tmp_path):
     assert [child.name for child in tmp_path.iterdir()] == ["accounts.json"]
 
 
-def test_two_first_starts_agree(tmp_path):
+def test_two_first_starts_agree(tmp_path: Path) -> None:
     """Whoever writes first wins; nobody works with keys that are not in the file."""
     found: list[Keys] = []
     path = tmp_path / "accounts.json"
@@ -182,7 +183,7 @@ DAMAGED = ["", "{}", "[]", '{"secret_key": "x"}', "\x00"]
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_damaged_keys_are_one_sentence(tmp_path, text):
+def test_damaged_keys_are_one_sentence(tmp_path: Path, text: str) -> None:
     """The file is never replaced silently: everybody would be signed out."""
     path = tmp_path / "accounts.json"
     path.write_text(text)
@@ -191,13 +192,13 @@ def test_damaged_keys_are_one_sentence(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_missing_folder_is_one_sentence(tmp_path):
+def test_missing_folder_is_one_sentence(tmp_path: Path) -> None:
     """Where and what."""
     with pytest.raises(AccountsError, match=r"cannot use .*nowhere/accounts\.json: No such file"):
         read_or_make_keys(tmp_path / "nowhere" / "accounts.json")
 
 
-def test_rotated_keys_are_read(tmp_path):
+def test_rotated_keys_are_read(tmp_path: Path) -> None:
     """Old keys stay valid for what was issued under them."""
     path = tmp_path / "accounts.json"
     keys = read_or_make_keys(path)
@@ -208,5 +209,4 @@ def test_rotated_keys_are_read(tmp_path):
         "old_signing_keys": [],
     }
     path.write_text(json.dumps(rotated))
-    os.chmod(path, 0o600)
     assert read_or_make_keys(path).old_secret_keys == (keys.secret_key,)
