@@ -1,0 +1,138 @@
+"""Config and Instance → the hub's traits. Only sets; never appends, never mutates a default."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from auth.providers import apply_login
+from hub_config.instance import Instance
+from hub_config.schema import Config
+
+FOLDER = Path(__file__).parent
+ACCOUNTS = "accounts"
+CLI = "labhub-cli"
+# What `labhub user lock` does: look a user up, revoke tokens, stop servers.
+CLI_SCOPES = ["read:users", "list:users", "read:servers", "delete:servers", "tokens"]
+
+
+class SecretMissingError(ValueError):
+    """A secret of the instance cannot be read; the text is one sentence."""
+
+
+def apply(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401 - traitlets' Config
+    """Set everything that the hub must know."""
+    update_addresses(config, instance, c)
+    update_proxy(instance, c)
+    update_state(instance, c)
+    update_pages(c)
+    update_services(config, instance, c)
+    update_spawner(config, instance, c)
+    apply_login(config.login, instance, c, config.hub.url)
+
+
+def update_addresses(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
+    """The hub listens where users' containers reach it, and the proxy where browsers do."""
+    host = f"[{config.hub.bind}]" if ":" in config.hub.bind else config.hub.bind
+    c.JupyterHub.bind_url = f"http://{host}:{instance.port}"
+    c.JupyterHub.hub_bind_url = f"http://{instance.gateway}:{instance.hub_port}"
+    if config.hub.url is not None:
+        c.JupyterHub.public_url = f"{config.hub.url}/"
+
+
+def update_proxy(instance: Instance, c: Any) -> None:  # noqa: ANN401
+    """The proxy is a process of its own and outlives the hub."""
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{instance.api_port}"
+    c.ConfigurableHTTPProxy.auth_token = read_instance_secret(instance, "proxy_token")
+    c.JupyterHub.cleanup_proxy = False
+    c.JupyterHub.cleanup_servers = False
+
+
+def update_state(instance: Instance, c: Any) -> None:  # noqa: ANN401
+    """What must survive a restart."""
+    c.JupyterHub.db_url = f"sqlite:///{instance.state_dir / 'hub.sqlite'}"
+    c.JupyterHub.upgrade_db = True
+    c.JupyterHub.cookie_secret = bytes.fromhex(read_instance_secret(instance, "cookie_secret"))
+    c.CryptKeeper.keys = [bytes.fromhex(read_instance_secret(instance, "crypt_key"))]
+
+
+def update_pages(c: Any) -> None:  # noqa: ANN401
+    """Our pages go before the stock ones."""
+    c.JupyterHub.template_paths = [str(FOLDER / "templates")]
+
+
+def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
+    """The local accounts' pages, and the command line's way into the hub."""
+    cli = {
+        "name": CLI,
+        "api_token": read_instance_secret(instance, "cli_token"),
+        "display": False,
+    }
+    role = {"name": CLI, "services": [CLI], "scopes": CLI_SCOPES}
+    if config.login.provider != "local":
+        c.JupyterHub.services = [cli]
+        c.JupyterHub.load_roles = [role]
+        return
+    c.JupyterHub.services = [cli, accounts_service(instance)]
+    may_open = {"name": "user", "scopes": ["self", f"access:services!service={ACCOUNTS}"]}
+    c.JupyterHub.load_roles = [role, may_open]
+
+
+def accounts_service(instance: Instance) -> Mapping[str, Any]:
+    """Return the service that the hub starts, and serves below /services/accounts/."""
+    return {
+        "name": ACCOUNTS,
+        "url": f"http://127.0.0.1:{instance.accounts_port}",
+        "command": [sys.executable, "-m", "auth.local.serve"],
+        "environment": instance_environment(instance),
+    }
+
+
+def instance_environment(instance: Instance) -> dict[str, str]:
+    """Return the instance as the variables that `read_instance` reads: services start bare."""
+    return {
+        "LABHUB_INSTANCE": instance.name,
+        "LABHUB_CONFIG": str(instance.config_path),
+        "LABHUB_SECRETS": str(instance.secrets_dir),
+        "LABHUB_STATE": str(instance.state_dir),
+        "LABHUB_STATE_ON_HOST": str(instance.state_dir_on_host),
+        "LABHUB_VOLUMES": str(instance.volumes_dir),
+        "LABHUB_VOLUMES_ON_HOST": str(instance.volumes_dir_on_host),
+        "LABHUB_PORT": str(instance.port),
+        "LABHUB_API_PORT": str(instance.api_port),
+        "LABHUB_HUB_PORT": str(instance.hub_port),
+        "LABHUB_ACCOUNTS_PORT": str(instance.accounts_port),
+        "LABHUB_NETWORK": instance.network,
+        "LABHUB_GATEWAY": instance.gateway,
+        "LABHUB_BUNDLE": instance.bundle,
+    }
+
+
+def update_spawner(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
+    """Servers are containers with limits; starts are not counted but queue in the engine's lanes."""
+    c.JupyterHub.spawner_class = "labhub"
+    c.JupyterHub.concurrent_spawn_limit = 0
+    c.JupyterHub.allow_named_servers = False
+    c.QuotaDockerSpawner.lab = instance
+    c.QuotaDockerSpawner.current_config = lambda: config
+
+
+def read_instance_secret(instance: Instance, name: str) -> str:
+    """Return one of the secrets that deploy/up made, or raise SecretMissingError."""
+    path = instance.secrets_dir / name
+    try:
+        secret = path.read_text(encoding="ascii").strip()
+        bytes.fromhex(secret)
+    except OSError as error:
+        msg = (
+            f"{path} cannot be read ({error.strerror}): run deploy/up, which makes what is missing"
+        )
+        raise SecretMissingError(msg) from None
+    except ValueError:
+        msg = f"{path} is not a secret of labhub's: restore it from a backup"
+        raise SecretMissingError(msg) from None
+    if not secret:
+        msg = f"{path} is empty: restore it from a backup, or remove it and run deploy/up"
+        raise SecretMissingError(msg)
+    return secret

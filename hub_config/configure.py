@@ -1,0 +1,31 @@
+"""What jupyterhub_config.py does: read, check, set. Whatever is wrong is a sentence, not a trace."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from jupyterhub.handlers.base import BaseHandler
+
+from auth.discovery import DiscoveryError
+from hub_config.apply import SecretMissingError, apply
+from hub_config.instance import InstanceError, read_instance
+from hub_config.load import ConfigErrors, load
+
+
+def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - traitlets' Config
+    """Set everything the hub must know, or end the process with status 1."""
+    try:
+        instance = read_instance(environ)
+        apply(load(instance.config_path, environ), instance, c)
+    except (InstanceError, ConfigErrors, SecretMissingError, DiscoveryError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - nothing that logs is up yet
+        raise SystemExit(1) from None
+    mend_expired_logins()
+
+
+def mend_expired_logins() -> None:
+    """Give the hub's handlers an attribute that JupyterHub 6.1.1 reads before it is ever set.
+
+    Without it, starting a server with an expired login is a 500 instead of a new sign-in.
+    """
+    BaseHandler._token_authenticated = False  # noqa: SLF001
