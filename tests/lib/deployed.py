@@ -16,7 +16,7 @@ import docker
 import requests
 
 from tests.lib.node import ROOT
-from tests.lib.person import Person
+from tests.lib.person import Person, words
 from tests.lib.processes import free_ports, listens
 
 DEPLOY = ROOT / "deploy"
@@ -86,7 +86,7 @@ class Deployed:
         person = Person(self.url)
         page = person.login(name, self.people[name])
         if not person.signed_in():
-            message = f"{name} is not signed in: {page.status_code} {page.url}\n{page.text[:3000]}"
+            message = f"{name} is not signed in: {words(page)}"
             raise AssertionError(message)
         return person
 

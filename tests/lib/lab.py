@@ -24,7 +24,7 @@ import requests
 
 from tests.lib.instance_dir import DEFAULT_CONFIG, InstanceDir
 from tests.lib.node import ROOT, proxy_path
-from tests.lib.person import TIMEOUT_SECONDS, Person
+from tests.lib.person import TIMEOUT_SECONDS, Person, words
 from tests.lib.processes import Process, listens
 
 PASSWORD = "correct horse battery staple"  # the tests' own, for accounts that live for seconds
@@ -112,6 +112,10 @@ class Lab:
         self.start_hub()
 
     def _hub_answers(self) -> bool:
+        if not listens(self.dir.hub_port):
+            return False
+        if self.uses_accounts and not listens(self.dir.accounts_port):
+            return False
         try:
             return (
                 requests.get(f"{self.url}/hub/health", timeout=2).status_code == requests.codes.ok
@@ -186,7 +190,7 @@ class Lab:
         person = self.visitor()
         page = person.login(name, password or self.passwords.get(name, PASSWORD))
         if not person.signed_in():
-            message = f"{name} is not signed in: {page.status_code} {page.url}\n{page.text[:3000]}"
+            message = f"{name} is not signed in: {words(page)}"
             raise AssertionError(message)
         return person
 

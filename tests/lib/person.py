@@ -1,7 +1,9 @@
 """A person at a browser without a browser: cookies, redirects and forms as HTML gives them."""
 
+import re
 import time
 from collections.abc import Mapping
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any, Self
 from urllib.parse import quote, urljoin
@@ -9,6 +11,12 @@ from urllib.parse import quote, urljoin
 import requests
 
 TIMEOUT_SECONDS = 30.0
+
+
+def words(page: requests.Response) -> str:
+    """Return where a page is, its status, and what a person reads on it; for failure messages."""
+    text = re.sub(r"(?s)<(style|script)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", page.text)
+    return f"{page.status_code} {page.url}\n{' '.join(unescape(text).split())[:2000]}"
 
 
 class Form(HTMLParser):
@@ -56,7 +64,7 @@ class Person:
         """Fill in the page's form and send it."""
         form = Form(page.text)
         if form.action is None:
-            message = f"no form on {page.url} ({page.status_code}):\n{page.text[:2000]}"
+            message = f"no form on {words(page)}"
             raise AssertionError(message)
         target = urljoin(page.url, form.action)
         options.setdefault("timeout", TIMEOUT_SECONDS)
