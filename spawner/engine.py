@@ -55,6 +55,11 @@ class Container:
         """Whether it certainly does not run. Paused and unheard-of states count as running."""
         return self.status in {"created", "exited", "dead", "removing"}
 
+    @property
+    def end(self) -> str:
+        """How it ended, for the log."""
+        return f"exit code {self.exit_code}" + (", out of memory" if self.out_of_memory else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -78,6 +83,7 @@ class Engine:
             for lane in (INSPECT, START, STOP)
         }
         self._clients = threading.local()
+        self._version = "auto"
 
     async def container(self, name: str) -> Container:
         """Return the state of a container, by id or name."""
@@ -179,8 +185,9 @@ class Engine:
         """Return this thread's own client: sessions are not made for sharing between threads."""
         if not hasattr(self._clients, "client"):
             self._clients.client = docker.APIClient(
-                version="auto", timeout=lane.seconds, **kwargs_from_env()
+                version=self._version, timeout=lane.seconds, **kwargs_from_env()
             )
+            self._version = self._clients.client.api_version
         return self._clients.client
 
 

@@ -34,7 +34,7 @@ class Died(Exception):
 
     def __init__(self, state: Container, memory_bytes: int) -> None:
         """Keep how it ended and the limit it had."""
-        super().__init__(f"exit code {state.exit_code}")
+        super().__init__(state.end)
         self.state = state
         self.memory_bytes = memory_bytes
 

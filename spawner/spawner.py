@@ -6,7 +6,6 @@ every user's calls through one thread.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,7 +45,6 @@ class QuotaDockerSpawner(DockerSpawner):
     _launch: Launch | None = None
     _ended: int | None = None
     _address = ""
-    _silent_engine = False
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Begin with no step done."""
@@ -72,12 +70,18 @@ class QuotaDockerSpawner(DockerSpawner):
 
     @default("options_form")
     def _default_options_form(self) -> Any:  # noqa: ANN401
-        return type(self)._form
+        return type(self).options_page
 
-    async def _form(self) -> str:
+    async def options_page(self) -> str:
+        """Return the choice as bare HTML, after a look at the images."""
         cards = self.current_config().images.values()
         await self._desk.images.look_at_all(tuple(card.image for card in cards))
         return options.form(self.offer)
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Any:  # noqa: ANN401
+        # Options never set traits: `launch.py` checks them against what is on offer at the start.
+        return lambda _spawner, _options: None
 
     @default("options_from_form")
     def _default_options_from_form(self) -> Any:  # noqa: ANN401
@@ -125,6 +129,8 @@ class QuotaDockerSpawner(DockerSpawner):
         except Exception as error:  # the user must read one sentence, whatever it was
             self.object_id = ""
             self._ended = error.state.exit_code if isinstance(error, Died) else 1
+            if isinstance(error, options.OptionRefused):
+                self.orm_spawner.user_options = {}  # else the next start would take them again
             failure = await launch.failed(error, seconds, self.api_token)
             trace = error if failure.reason == "error" else None
             self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)
@@ -147,11 +153,9 @@ class QuotaDockerSpawner(DockerSpawner):
         try:
             state = await self._desk.find(self.object_id, self._labels)
         except EngineError as error:
-            level = logging.DEBUG if self._silent_engine else logging.WARNING
-            self.log.log(level, "Docker says nothing about %s: %s", self._log_name, error)
-            self._silent_engine = True
+            self.log.warning("Docker says nothing about %s: %s", self._log_name, error)
             return None
-        self._silent_engine, self.object_id = False, state.id if state is not None else ""
+        self.object_id = state.id if state is not None else ""
         if state is not None and not state.ended:
             self._address = state.addresses.get(self.lab.network, "")
             return None
@@ -161,7 +165,8 @@ class QuotaDockerSpawner(DockerSpawner):
     def _remember(self, state: Container | None) -> None:
         """Keep how the server ended, because its container is removed soon."""
         self._ended = state.exit_code if state is not None else 0
-        self.log.info("%s ended: %s", self._log_name, state or "its container is gone")
+        how = state.end if state is not None else "its container is gone"
+        self.log.info("%s ended: %s", self._log_name, how)
 
     async def get_url(self) -> str:
         """Return where the server is, also when the hub died before it could note it down."""
