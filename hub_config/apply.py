@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from auth.providers import apply_login
-from hub_config.instance import Instance
+from hub_config.instance import Instance, in_url
 from hub_config.schema import Config
 
 FOLDER = Path(__file__).parent
@@ -33,9 +33,8 @@ def apply(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401 -
 
 def update_addresses(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
     """The hub listens where users' containers reach it, and the proxy where browsers do."""
-    host = f"[{config.hub.bind}]" if ":" in config.hub.bind else config.hub.bind
-    c.JupyterHub.bind_url = f"http://{host}:{instance.port}"
-    c.JupyterHub.hub_bind_url = f"http://{instance.gateway}:{instance.hub_port}"
+    c.JupyterHub.bind_url = f"http://{in_url(config.hub.bind)}:{instance.port}"
+    c.JupyterHub.hub_bind_url = instance.hub_url
     if config.hub.url is not None:
         c.JupyterHub.public_url = f"{config.hub.url}/"
 

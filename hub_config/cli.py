@@ -131,7 +131,9 @@ def check(default: Path, file: Path | None, *, as_json: bool) -> None:
 @config.command()
 def example() -> None:
     """Print a commented labhub.yaml to start from."""
-    click.echo(resources.files("hub_config").joinpath("labhub.example.yaml").read_text("utf-8"), nl=False)
+    click.echo(
+        resources.files("hub_config").joinpath("labhub.example.yaml").read_text("utf-8"), nl=False
+    )
 
 
 @config.command("reference")

@@ -6,7 +6,7 @@ from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
 
-from auth.discovery import DiscoveryError
+from auth.discovery import LoginError
 from hub_config.apply import SecretMissingError, apply
 from hub_config.instance import InstanceError, read_instance
 from hub_config.load import ConfigErrors, load
@@ -17,7 +17,7 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
     try:
         instance = read_instance(environ)
         apply(load(instance.config_path, environ), instance, c)
-    except (InstanceError, ConfigErrors, SecretMissingError, DiscoveryError) as error:
+    except (InstanceError, ConfigErrors, SecretMissingError, LoginError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing that logs is up yet
         raise SystemExit(1) from None
     mend_expired_logins()

@@ -1,13 +1,12 @@
 """REFERENCE.md: every key of labhub.yaml, generated from the schema."""
 
-import types
-from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hub_config.schema import Config, SecretRef
+from hub_config.keys import alternatives, choices, model_below, sections
+from hub_config.schema import SecretRef
 from hub_config.sizes import format_bytes
 
 COMMAND = "labhub config reference > hub_config/REFERENCE.md"
@@ -24,37 +23,18 @@ A change takes effect when `deploy/up` is run again; servers that run keep the l
 
 def reference() -> str:
     """Return the whole page."""
-    sections = [_section(*each) for each in _models(Config, "")]
-    secret = _section(
-        "Secrets", SecretRef, "Wherever a secret belongs, one of these keys says where it is kept."
-    )
-    return "\n".join([HEADER, *sections, secret])
+    pages = [
+        _page(f"`{each.path}`", each.model, each.description) for each in sections() if each.path
+    ]
+    text = "Wherever a secret belongs, one of these keys says where it is kept."
+    return "\n".join([HEADER, *pages, _page("Secrets", SecretRef, text)])
 
 
-def _models(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel], str]]:
-    """Yield every mapping of the file with its path, in the file's order."""
-    for name, field in model.model_fields.items():
-        inner, below = _inner(field.annotation)
-        if inner is not None and inner is not SecretRef:
-            place = f"{path}{name}{below}"
-            yield f"`{place}`", inner, field.description or ""
-            yield from _models(inner, f"{place}.")
-
-
-def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:  # noqa: ANN401 - any type
-    """Return the mapping that a key holds, and how its own keys are reached."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, ""
-    if get_origin(annotation) is dict:
-        return _inner(get_args(annotation)[1])[0], ".NAME"
-    return None, ""
-
-
-def _section(title: str, model: type[BaseModel], text: str) -> str:
+def _page(title: str, model: type[BaseModel], text: str) -> str:
     rows = [
         _row(name, field)
         for name, field in model.model_fields.items()
-        if _inner(field.annotation)[0] is None
+        if model_below(field.annotation) in (None, SecretRef)
     ]
     head = ["| key | value | default | meaning |", "|---|---|---|---|"]
     return "\n".join([f"## {title}", "", text, "", *(head + rows if rows else []), ""])
@@ -69,13 +49,12 @@ def _kind(name: str, field: FieldInfo) -> str:
     """Return in words what a key takes."""
     if name in SIZES:
         return "a size"
-    words = []
-    for each in _alternatives(field.annotation):
-        if get_origin(each) is Literal:
-            words.append(", ".join(f"`{choice}`" for choice in get_args(each)))
-        else:
-            words.append(_WORDS.get(get_origin(each) or each, "a text"))
-    return " or ".join(dict.fromkeys(words))
+    if words := choices(field.annotation):
+        return ", ".join(f"`{word}`" for word in words)
+    kinds = [
+        _WORDS.get(get_origin(each) or each, "a text") for each in alternatives(field.annotation)
+    ]
+    return " or ".join(dict.fromkeys(kinds))
 
 
 _WORDS: dict[Any, str] = {
@@ -85,16 +64,6 @@ _WORDS: dict[Any, str] = {
     tuple: "a list of texts",
     SecretRef: "`{file: …}` or `{env: …}`",
 }
-
-
-def _alternatives(annotation: Any) -> list[Any]:  # noqa: ANN401 - any type
-    """Return what a key may hold, without "nothing" and without the checks."""
-    if hasattr(annotation, "__metadata__"):
-        return _alternatives(annotation.__origin__)
-    if get_origin(annotation) in {Union, types.UnionType}:
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        return [each for part in parts for each in _alternatives(part)]
-    return [annotation]
 
 
 def _default(name: str, field: FieldInfo) -> str:

@@ -176,7 +176,9 @@ class Login(_Section):
         None, description="The secret that goes with it, by `{file: …}` or `{env: …}` only."
     )
     issuer: Word | None = Field(
-        None, description="`oidc`: the provider's issuer; its discovery document says the rest."
+        None,
+        description="`oidc`: the provider's issuer; its discovery document says the rest. Register "
+        "the callback URL there, and `…/hub/login` as the place to return to after signing out.",
     )
     url: Word | None = Field(
         None,
@@ -192,12 +194,14 @@ class Login(_Section):
         "the one institution's domain.",
     )  # fmt: skip
     username_claim: Word | None = Field(
-        None, description="The claim that holds a person's name at the provider."
+        None,
+        description="The claim that holds a person's name at the provider: what `allow.users` and "
+        "`admins` are compared with. Choose one that people cannot change themselves.",
     )
     groups_claim: Word | None = Field(
         None, description="The claim that holds a person's groups; dots lead into it."
     )
-    scopes: Words = Field((), description="Scopes to ask for instead of the provider's usual ones.")
+    scopes: Words = Field((), description="Scopes to ask for beside those that are needed.")
 
 
 class Image(_Section):

@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from hub_config.sizes import format_bytes, parse_bytes
 
-PORT_MAX = 65535
 TITLE_LENGTH_MAX = 80
 TEXT_LENGTH_MAX = 500
 ECHO_LENGTH = 60
@@ -148,6 +147,11 @@ def _size(least_bytes: int) -> Callable[[Any], int]:
                 f"{format_bytes(size_bytes)} is too little for a server to start; "
                 f"write at least {format_bytes(least_bytes)}"
             )
+        if size_bytes > SIZE_MOST_BYTES:
+            raise ValueError(
+                f"{format_bytes(size_bytes)} is more than any machine has; "
+                f"write at most {format_bytes(SIZE_MOST_BYTES)}"
+            )
         return size_bytes
 
     return check
@@ -163,6 +167,7 @@ def size(least_bytes: int) -> Any:  # noqa: ANN401 - an annotated type
     ]
 
 
+SIZE_MOST_BYTES = 1024**5
 MEMORY_LEAST_BYTES = 64 * 1024**2
 SHM_LEAST_BYTES = 1024**2
 
