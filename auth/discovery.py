@@ -26,8 +26,12 @@ TIMEOUT_SECONDS = 10
 DOCUMENT_BYTES_MAX = 1024 * 1024
 
 
-class DiscoveryError(Exception):
-    """The provider cannot be used as it is; the text is one sentence for the admin."""
+class LoginError(Exception):
+    """Nobody can sign in as things are; the text is one sentence for the admin."""
+
+
+class DiscoveryError(LoginError):
+    """The provider cannot be used as it is, or does not say how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from auth import discovery
 from auth import provider_traits as traits_of
-from auth.discovery import Endpoints
+from auth.discovery import Endpoints, LoginError
 from auth.local import CLIENT_ID
 from auth.provider_traits import Site, Traits
 from hub_config.instance import Instance
@@ -67,9 +67,9 @@ def site_for(
     login: Login, instance: Instance, public_url: str | None, environ: Mapping[str, str]
 ) -> Site:
     """Read what ``login_traits`` needs."""
-    state = Path(instance.state_dir)
+    state = instance.state_dir
     if login.provider == "local":
-        secret = (Path(instance.secrets_dir) / "accounts_client_secret").read_text("utf-8").strip()
+        secret = _accounts_secret(instance)
         client_id = CLIENT_ID
     else:
         secret = read_secret(login.client_secret, environ)
@@ -87,6 +87,17 @@ def site_for(
         client_secret=secret,
         endpoints=_ask(login, state / "discovery"),
     )
+
+
+def _accounts_secret(instance: Instance) -> str:
+    """Return the secret that the hub and the local accounts share."""
+    path = instance.secrets_dir / "accounts_client_secret"
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise LoginError(
+            f"{path} cannot be read ({error.strerror}): run deploy/up, which makes what is missing"
+        ) from None
 
 
 def _ask(login: Login, folder: Path) -> Endpoints | None:

@@ -103,6 +103,11 @@ def _values(login: Login) -> list[tuple[str, str]]:
         found.append(("login.idps", "Globus can be limited to one institution only; write one"))
     if login.provider == "cilogon":
         found += _cilogon(login)
+    found += [
+        (f"login.{key}", f"{value} is not an https address; write https://HOST")
+        for key, value in (("url", login.url), ("issuer", login.issuer))
+        if value and not _is_address(value)
+    ]
     return found
 
 
@@ -121,3 +126,19 @@ def _cilogon(login: Login) -> list[tuple[str, str]]:
             )
         )
     return found
+
+
+def _is_address(value: str) -> bool:
+    """Say whether this is https://HOST…, or http on this machine itself."""
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+    except ValueError:
+        return False
+    is_here = host in {"127.0.0.1", "localhost", "::1"}
+    is_plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return (
+        bool(host)
+        and is_plain
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
+    )

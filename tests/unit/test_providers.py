@@ -452,6 +452,14 @@ def test_callback_to_register(public_url: str | None, expected: str) -> None:
             [("login.url", "provider auth0 needs url: the provider's address, such as https://login.example.org")],
         ),
         (
+            {**SECRET, "provider": "openshift", "url": "http://api.shift.example"},
+            [("login.url", "http://api.shift.example is not an https address; write https://HOST")],
+        ),
+        (
+            {**SECRET, "provider": "oidc", "issuer": "id.example"},
+            [("login.issuer", "id.example is not an https address; write https://HOST")],
+        ),
+        (
             {**SECRET, "provider": "globus", "idps": ("a.example", "b.example")},
             [("login.idps", "Globus can be limited to one institution only; write one")],
         ),
