@@ -4,6 +4,7 @@ The hub is real, the engine is the fake one: it can be told how the next server 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,30 @@ quotas:
 """
 LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
 LONG_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A page that is reached by its path, and the heading it must show there."""
+
+    name: str
+    path: str
+    heading: str
+
+
+FOR_EVERYONE = (
+    Address("login", "/hub/login", "Welcome to labhub"),
+    Address("bad-request", "/hub/oauth_callback?code=x&state=y", "The sign-in did not finish"),
+    Address("not-found", "/hub/no-such-page", "This page does not exist"),
+    Address("accounts-sign-in", "/hub/oauth_login", "Sign in"),
+)
+FOR_MEMBERS = (
+    Address("home", "/hub/home", "Your server"),
+    Address("spawn", "/hub/spawn", "Start your server"),
+    Address("tokens", "/hub/token", "Tokens"),
+    Address("not-running", "/hub/user/ada/lab", "Your server is not running"),
+    Address("account", "/services/accounts/", "ada"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,39 +122,18 @@ def state(page: Page, text: str) -> None:
 # pages that anybody reaches by their address
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "heading"),
-    [
-        ("login", "/hub/login", "Welcome to labhub"),
-        ("bad-request", "/hub/oauth_callback?code=x&state=y", "The sign-in did not finish"),
-        ("not-found", "/hub/no-such-page", "This page does not exist"),
-        ("accounts-sign-in", "/hub/oauth_login", "Sign in"),
-    ],
-)
-def test_page_for_everyone(
-    page: Page, lab: Lab, artefacts: Path, name: str, path: str, heading: str
-) -> None:
-    page.goto(lab.url + path)
-    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
-    assert complaints(page, name, artefacts) == []
+@pytest.mark.parametrize("address", FOR_EVERYONE, ids=lambda address: address.name)
+def test_page_for_everyone(page: Page, lab: Lab, artefacts: Path, address: Address) -> None:
+    page.goto(lab.url + address.path)
+    expect(page.get_by_role("heading", level=1)).to_have_text(address.heading)
+    assert complaints(page, address.name, artefacts) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "heading"),
-    [
-        ("home", "/hub/home", "Your server"),
-        ("spawn", "/hub/spawn", "Start your server"),
-        ("tokens", "/hub/token", "Tokens"),
-        ("not-running", "/hub/user/ada/lab", "Your server is not running"),
-        ("account", "/services/accounts/", "ada"),
-    ],
-)
-def test_page_for_members(
-    ada: Page, lab: Lab, artefacts: Path, name: str, path: str, heading: str
-) -> None:
-    ada.goto(lab.url + path)
-    expect(ada.get_by_role("heading", level=1)).to_contain_text(heading)
-    assert complaints(ada, name, artefacts) == []
+@pytest.mark.parametrize("address", FOR_MEMBERS, ids=lambda address: address.name)
+def test_page_for_members(ada: Page, lab: Lab, artefacts: Path, address: Address) -> None:
+    ada.goto(lab.url + address.path)
+    expect(ada.get_by_role("heading", level=1)).to_contain_text(address.heading)
+    assert complaints(ada, address.name, artefacts) == []
 
 
 @pytest.mark.parametrize("part", ["", "#/groups"])
@@ -167,9 +171,7 @@ def test_a_broken_sign_in_leads_back_to_a_new_one(page: Page, lab: Lab) -> None:
 def test_spawn_page_says_what_one_gets(ada: Page, lab: Lab) -> None:
     ada.goto(f"{lab.url}/hub/spawn")
     rows = ada.get_by_role("table", name="Limits").get_by_role("row")
-    expect(rows).to_have_text(
-        ["CPU2 cores", "Memory8 GiB", "Shared memory1 GiB", "Processes256"]
-    )
+    expect(rows).to_have_text(["CPU2 cores", "Memory8 GiB", "Shared memory1 GiB", "Processes256"])
     cards = ada.get_by_role("group", name="Image").locator("label")
     expect(cards).to_have_count(2)
     expect(cards.nth(0)).to_contain_text(TENSORFLOW)

@@ -1,8 +1,8 @@
 """A real Chromium for tests, pictures that are kept, and what every page must hold.
 
-    with chromium() as browser, visit(browser) as page:
-        page.goto(url)
-        assert complaints(page, "home", artefacts) == []
+with chromium() as browser, visit(browser) as page:
+    page.goto(url)
+    assert complaints(page, "home", artefacts) == []
 """
 
 import os
@@ -34,6 +34,11 @@ _FOCUSED = "node => node === document.activeElement"
 _TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 # Colours are compared while they fade from one theme to the other unless nothing fades.
 _NO_FADING = "*, *::before, *::after { transition: none !important; animation: none !important }"
+_ADD_STYLE = """css => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    document.adoptedStyleSheets.push(sheet);
+}"""
 _AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
     found => `${found.id} (${found.impact}): ${found.help}: ` +
              found.nodes.map(node => node.target.join(" ")).join(", "))"""
@@ -75,7 +80,7 @@ def complaints(page: Page, name: str, folder: Path) -> list[str]:
     level-1 heading, and nothing scrolls sideways. Pictures of each look are kept.
     """
     found = _outline(page)
-    page.add_style_tag(content=_NO_FADING)
+    page.evaluate(_ADD_STYLE, _NO_FADING)
     _load_axe(page)
     for look, size, scheme in LOOKS:
         page.set_viewport_size(size)  # type: ignore[arg-type]
