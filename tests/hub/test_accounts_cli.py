@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
-from auth.local import cli
+from auth.local import cli, offboard
 from tests.lib import accounts as provider
 from tests.lib.instance_dir import DEFAULT_CONFIG, InstanceDir
 
@@ -31,6 +31,7 @@ def accounts() -> Iterator[ModuleType]:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceDir:
     """Put this process into an instance's environment."""
     directory = InstanceDir(tmp_path / "lab", DEFAULT_CONFIG)
+    monkeypatch.setattr(offboard, "SETTLE_SECONDS", 0)
     for name, value in directory.environment("unix:///nowhere").items():
         if name.startswith("LABHUB_"):
             monkeypatch.setenv(name, value)

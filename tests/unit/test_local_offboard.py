@@ -16,12 +16,19 @@ class FakeHub:
     servers: dict[str, int] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    is_known: bool = True
+    late: list[str] = field(default_factory=list)
 
     def get(self, path: str) -> dict[str, Any]:
         """Answer as the hub's API."""
         if path.endswith("/tokens"):
             return {"api_tokens": [{"id": token} for token in self.tokens]}
-        return {"name": "eve", "servers": {name: {} for name in self.servers}}
+        if not self.is_known:
+            return {}
+        answer = {"name": "eve", "servers": {name: {} for name in self.servers}}
+        if not self.servers and self.asked and self.late:
+            self.servers[self.late.pop()] = 1
+        return answer
 
     def delete(self, path: str) -> None:
         """Forget a token, or bring a server one request closer to its end."""
@@ -38,10 +45,17 @@ class FakeHub:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0)
 
 
 CASES = {
-    "never came": (FakeHub(), Offboarded(servers=0, tokens=0), []),
+    "never came": (FakeHub(is_known=False), Offboarded(servers=0, tokens=0), []),
+    "has nothing open": (FakeHub(), Offboarded(servers=0, tokens=0), []),
+    "a server that a check from before the lock let through": (
+        FakeHub(servers={"": 1}, late=["late"]),
+        Offboarded(servers=2, tokens=0),
+        ["users/eve/server", "users/eve/servers/late"],
+    ),
     "one server": (
         FakeHub(servers={"": 1}),
         Offboarded(servers=1, tokens=0),
