@@ -43,7 +43,7 @@ def test_failure_is_logged_and_the_next_day_comes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The thread survives whatever happens: the third attempt is made after two failures."""
-    from auth.local import cleaning
+    from auth.local import cleaning  # noqa: PLC0415 - needs Django set up
 
     stop, attempts = threading.Event(), []
 
