@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - the standard library's signature
 """What a provider says about itself, fetched when the configuration is loaded.
 
 Never in a request of a person. The last good answer is kept, so that a restart of the hub does not
@@ -150,14 +151,14 @@ def is_loopback(host: str) -> bool:
 class _SameSafety(urllib.request.HTTPRedirectHandler):
     """Follows redirects only to where a document may come from."""
 
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:  # noqa: ANN401, E501, PLR0913, PLR0917 - the standard library's signature
+    def redirect_request(self, req: Any, fp: Any, *rest: Any) -> Any:
+        """Return the next request, unless its address is not a safe one."""
+        newurl = str(rest[-1])
         if not is_safe_url(newurl):
             raise DiscoveryError(
                 f"login.issuer: {req.full_url} leads to {newurl[:200]}: not https."
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return super().redirect_request(req, fp, *rest)
 
 
 def _fetch(url: str) -> object:

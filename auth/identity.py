@@ -40,11 +40,40 @@ _READABLE_USER_LENGTH = 16
 # Paths of the hub (/hub/spawn/new, /api/users/bulk …), and accounts every image has in its own
 # passwd file: a person called root would be shown as the one with all rights.
 RESERVED_NAMES = frozenset(
-    """
-    new bulk hub api user users services login logout static health
-    root daemon bin sys sync games man lp mail news uucp proxy backup list irc gnats nobody nogroup
-    messagebus sshd jovyan
-    """.split()
+    {
+        "new",
+        "bulk",
+        "hub",
+        "api",
+        "user",
+        "users",
+        "services",
+        "login",
+        "logout",
+        "static",
+        "health",
+        "root",
+        "daemon",
+        "bin",
+        "sys",
+        "sync",
+        "games",
+        "man",
+        "lp",
+        "mail",
+        "news",
+        "uucp",
+        "proxy",
+        "backup",
+        "list",
+        "irc",
+        "gnats",
+        "nobody",
+        "nogroup",
+        "messagebus",
+        "sshd",
+        "jovyan",
+    }
 )
 
 

@@ -53,6 +53,7 @@ def _base_url(login: Login, default: str) -> str:
 
 
 def local(_login: Login, site: Site) -> Traits:
+    """Return the traits for the lab's own accounts, spoken to inside the machine."""
     inside = f"http://127.0.0.1:{site.accounts_port}{SERVICE_PREFIX}/o"
     return {
         "issuer": "local",
@@ -74,6 +75,7 @@ def local(_login: Login, site: Site) -> Traits:
 
 
 def oidc(login: Login, site: Site) -> Traits:
+    """Return the traits for any OpenID Connect provider, from what it publishes."""
     endpoints = site.endpoints
     if endpoints is None:
         raise ValueError("the oidc provider needs discovered endpoints")
@@ -93,6 +95,7 @@ def oidc(login: Login, site: Site) -> Traits:
 
 
 def github(login: Login, _site: Site) -> Traits:
+    """Return the traits for GitHub: organisations and teams are the hub's groups."""
     url = _base_url(login, "https://github.com")
     return {
         "issuer": url,
@@ -108,6 +111,7 @@ def github(login: Login, _site: Site) -> Traits:
 
 
 def gitlab(login: Login, _site: Site) -> Traits:
+    """Return the traits for GitLab; groups are asked for one by one."""
     url = _base_url(login, "https://gitlab.com")
     needs_api = ["read_api"] if login.allow.groups else []
     return {
@@ -120,6 +124,7 @@ def gitlab(login: Login, _site: Site) -> Traits:
 
 
 def google(login: Login, _site: Site) -> Traits:
+    """Return the traits for Google; the domains are a wall before every other rule."""
     domains = [domain.lower() for domain in login.hosted_domains]
     hint = {"hd": domains[0]} if len(domains) == 1 else {}
     return {
@@ -135,6 +140,7 @@ def google(login: Login, _site: Site) -> Traits:
 
 
 def azuread(login: Login, _site: Site) -> Traits:
+    """Return the traits for Entra ID: one tenant, version 2 of its endpoints."""
     host = "https://login.microsoftonline.com"
     return {
         "issuer": host,
@@ -149,6 +155,7 @@ def azuread(login: Login, _site: Site) -> Traits:
 
 
 def cilogon(login: Login, _site: Site) -> Traits:
+    """Return the traits for CILogon: only these institutions, matched by entity id."""
     claim = login.username_claim or "eppn"
     derivation = {"username_derivation": {"username_claim": claim}}
     groups = _groups_from(login, "cilogon_user", "isMemberOf")
@@ -161,6 +168,7 @@ def cilogon(login: Login, _site: Site) -> Traits:
 
 
 def globus(login: Login, _site: Site) -> Traits:
+    """Return the traits for Globus; groups are asked for when a rule needs them."""
     groups: Traits = {}
     if login.allow.groups:
         groups = {
@@ -179,6 +187,7 @@ def globus(login: Login, _site: Site) -> Traits:
 
 
 def bitbucket(login: Login, _site: Site) -> Traits:
+    """Return the traits for Bitbucket; organisations are workspaces, by their ids."""
     return {
         "issuer": "https://bitbucket.org",
         "scope": _scopes(login, "account"),
@@ -189,6 +198,7 @@ def bitbucket(login: Login, _site: Site) -> Traits:
 
 
 def auth0(login: Login, site: Site) -> Traits:
+    """Return the traits for Auth0, whose address is the tenant's own."""
     host = urlsplit(login.url or "").netloc
     return {
         "issuer": f"https://{host}",
@@ -202,6 +212,7 @@ def auth0(login: Login, site: Site) -> Traits:
 
 
 def openshift(login: Login, site: Site) -> Traits:
+    """Return the traits for OpenShift, whose OAuth server was discovered."""
     endpoints = site.endpoints
     if endpoints is None:
         raise ValueError("the openshift provider needs discovered endpoints")
@@ -218,11 +229,15 @@ def openshift(login: Login, site: Site) -> Traits:
 
 
 def mediawiki(login: Login, _site: Site) -> Traits:
+    """Return the traits for MediaWiki, which speaks OAuth 1."""
     url = login.url or "https://meta.wikimedia.org/w/index.php"
     parts = urlsplit(url)
     return {
         "issuer": f"{parts.scheme}://{parts.netloc}",
         "mw_index_url": url,
+        # A blank and an underscore are the same to MediaWiki.
+        "allowed_names": {name.replace(" ", "_") for name in login.allow.users},
+        "admin_names": {name.replace(" ", "_") for name in login.admins},
         "username_claim": "username",
         "auth_refresh_age": REFRESH_SECONDS_COUNTED,
         **_groups_from(login, "MEDIAWIKI_USER_IDENTITY"),

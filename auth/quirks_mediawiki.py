@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - the hub's users have no types
 """MediaWiki speaks OAuth 1, through mwoauth; its class neither refreshes nor refuses cleanly."""
 
 from typing import Any
@@ -26,6 +27,10 @@ class MediaWikiTokens(OAuthenticator):
 
     callback_handler = MediaWikiCallback
     checks_state = False
+
+    def user_info_to_username(self, user_info: dict[str, Any]) -> str:
+        """Return the name in the one spelling that rules are compared in (provider_traits.py)."""
+        return str(super().user_info_to_username(user_info)).replace(" ", "_")
 
     async def token_to_user(self, token_info: dict[str, Any] | None) -> dict[str, Any]:
         """Return who the token belongs to; a refused token is a refusal, not an error."""

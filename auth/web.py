@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - tornado's handlers return what they like
 """The pages of a sign-in: where it may begin, what comes back, and signing out at the provider."""
 
 import base64

@@ -22,7 +22,7 @@ from oauthenticator.oauth2 import _serialize_state
 from tornado import web
 from traitlets.config import Config as TraitConfig
 
-import auth.login
+import auth.refresh
 from auth import discovery, providers
 from auth.identity import account_key
 from auth.login import LabLogin, lab_class
@@ -130,7 +130,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with FakeOidc() as provider:
         stage = Stage(provider, tmp_path)
         clock = SimpleNamespace(time=lambda: time.time() + stage.offset_seconds)
-        monkeypatch.setattr(auth.login, "time", clock)
+        monkeypatch.setattr(auth.refresh, "time", clock)
         yield stage
 
 
@@ -487,10 +487,10 @@ def test_the_sign_out_hint_lasts(stage: Stage) -> None:
     """Tokens that a provider gives only once are carried over to what is kept."""
     existing = {"refresh_token": "r", "id_token": "i", "access_token": "old"}
     model = {"auth_state": {"refresh_token": None, "id_token": None, "access_token": "new"}}
-    assert auth.login.carry_over(None, model, existing) == {
+    assert auth.refresh.carry_over(None, model, existing) == {
         "refresh_token": "r",
         "id_token": "i",
         "access_token": "new",
     }
-    assert auth.login.carry_over(None, {"auth_state": None}, existing) is None
-    assert auth.login.carry_over(None, {"auth_state": {"a": 1}}, None) == {"a": 1}
+    assert auth.refresh.carry_over(None, {"auth_state": None}, existing) is None
+    assert auth.refresh.carry_over(None, {"auth_state": {"a": 1}}, None) == {"a": 1}

@@ -8,8 +8,8 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 from auth import web
-from auth.login import says_nothing
 from auth.redact import RedactSecrets, redact, redact_secrets_in_logs
+from auth.refresh import says_nothing
 
 PUBLIC = "https://gpu.example"
 

@@ -275,7 +275,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
         },
     ),
     (
-        {"provider": "mediawiki", "allow": Allow(users=("Ada_Lovelace",), groups=("sysop",))},
+        {"provider": "mediawiki", "allow": Allow(users=("Ada Lovelace",), groups=("sysop",))},
         {
             "login_service": "MediaWiki",
             "issuer": "https://meta.wikimedia.org",
