@@ -130,9 +130,10 @@ def test_a_process_the_borrowed_kernel_starts_sees_nothing_of_the_bundle(debian:
 
 def test_an_image_without_python_has_no_kernel_and_says_so(no_libc: Server) -> None:
     assert no_libc.get("api/kernelspecs").json()["kernelspecs"] == {}
-    answer = no_libc.post("api/kernels", json={"name": "python3"})
+    notebook = {"path": "a.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    answer = no_libc.post("api/sessions", json=notebook)
     assert answer.status_code == 501
-    assert "No such kernel" in answer.text
+    assert "'python3' kernel is not available" in answer.json()["message"]
 
 
 def test_a_terminal_is_a_shell_of_the_image(tensorflow: Server) -> None:

@@ -1,0 +1,1 @@
+"""The hub's request handlers are not part of the bundle."""

@@ -1,0 +1,1 @@
+"""The hub's roles are not part of the bundle; jupyterhub.scopes imports this module by name."""
