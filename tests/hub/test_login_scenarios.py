@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one row, one line
 """What happens to people when providers do what providers do.
 
 The real authenticator speaks over HTTP with a provider that can refuse, fail, rename and recycle.
@@ -50,6 +51,7 @@ class HubUser:
     admin: bool = False
 
     async def get_auth_state(self) -> dict[str, Any]:
+        """Return what was kept."""
         return self.auth_state
 
 
@@ -330,11 +332,11 @@ def lasting_tokens(stage: Stage) -> None:
 
 
 def secret_changed(stage: Stage) -> None:
-    stage.provider.secret = "another"  # noqa: S105 - the fake's own
+    stage.provider.secret = "another"
 
 
 def becomes_somebody_else(stage: Stage) -> None:
-    for grant in stage.provider._access.values():  # noqa: SLF001 - a provider gone mad
+    for grant in stage.provider._access.values():
         grant.sub = "sub-of-eve"
     stage.provider.add("eve", "sub-of-eve", groups=["staff"])
 
@@ -426,7 +428,7 @@ def test_an_outage_does_not_count_as_an_answer(stage: Stage) -> None:
         results = []
         for _ in range(3):
             stage.offset_seconds += 11 * 3600
-            authenticator._refreshes.clear()  # noqa: SLF001 - five seconds later
+            authenticator._refreshes.clear()
             model = await authenticator.refresh_user(ada)
             results.append(bool(model))
             ada = kept(model) if model else ada
@@ -445,7 +447,7 @@ def test_an_outage_ends(stage: Stage) -> None:
         await authenticator.refresh_user(ada)
         stage.provider.outage = False
         removed_from_group(stage)
-        authenticator._refreshes.clear()  # noqa: SLF001 - five seconds later
+        authenticator._refreshes.clear()
         return await authenticator.refresh_user(ada)
 
     assert run(story()) is False
@@ -483,7 +485,7 @@ def test_a_refused_refresh_is_not_remembered(stage: Stage) -> None:
     assert run(story()) == (False, True)
 
 
-def test_the_sign_out_hint_lasts(stage: Stage) -> None:
+def test_the_sign_out_hint_lasts() -> None:
     """Tokens that a provider gives only once are carried over to what is kept."""
     existing = {"refresh_token": "r", "id_token": "i", "access_token": "old"}
     model = {"auth_state": {"refresh_token": None, "id_token": None, "access_token": "new"}}

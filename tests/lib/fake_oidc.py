@@ -24,7 +24,7 @@ from aiohttp import web
 from yarl import URL
 
 CLIENT_ID = "lab"
-CLIENT_SECRET = "only-for-tests"  # noqa: S105 - the fake's own
+CLIENT_SECRET = "only-for-tests"
 _KEY = "a key that nobody checks, as tokens come from the token endpoint itself"
 
 

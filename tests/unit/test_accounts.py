@@ -101,7 +101,7 @@ def test_the_files_are_private(book: AccountBook, tmp_path: Path) -> None:
 
 
 def test_every_write_reaches_the_disk(book: AccountBook, tmp_path: Path) -> None:
-    with book._engine.begin() as connection:  # noqa: SLF001 - a promise about the connection
+    with book._engine.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     assert AccountBook(tmp_path / "identity.sqlite").by_name("ada") is None

@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0913, PLR0917 - hypothesis gives each part of two names
 """Names from auth/identity.py: stable, readable where that is safe, and never shared."""
 
 import re
