@@ -1,7 +1,7 @@
 """Config and Instance → the hub's traits. Only sets; never appends, never mutates a default."""
 
+import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,13 @@ from hub_config.schema import Config
 
 FOLDER = Path(__file__).parent
 ACCOUNTS = "accounts"
+# All that a server's own token may do: say that the server is in use, and let its user in.
+SERVER_SCOPES = ["users:activity!user", "access:servers!server"]
 CLI = "labhub-cli"
 # What `labhub user lock` does: look a user up, revoke tokens, stop servers.
 CLI_SCOPES = ["read:users", "list:users", "read:servers", "delete:servers", "tokens"]
+
+_SECRET = re.compile(r"[0-9a-f]{64}")  # 32 bytes, as deploy/up writes them
 
 
 class SecretMissingError(ValueError):
@@ -49,7 +53,7 @@ def update_proxy(instance: Instance, c: Any) -> None:  # noqa: ANN401
 
 
 def update_state(instance: Instance, c: Any) -> None:  # noqa: ANN401
-    """What must survive a restart."""
+    """What must survive a restart: who is signed in, what runs, what the provider told."""
     c.JupyterHub.db_url = f"sqlite:///{instance.state_dir / 'hub.sqlite'}"
     c.JupyterHub.upgrade_db = True
     c.JupyterHub.cookie_secret = bytes.fromhex(read_instance_secret(instance, "cookie_secret"))
@@ -62,23 +66,20 @@ def update_pages(c: Any) -> None:  # noqa: ANN401
 
 
 def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
-    """The local accounts' pages, and the command line's way into the hub."""
-    cli = {
-        "name": CLI,
-        "api_token": read_instance_secret(instance, "cli_token"),
-        "display": False,
-    }
-    role = {"name": CLI, "services": [CLI], "scopes": CLI_SCOPES}
-    if config.login.provider != "local":
-        c.JupyterHub.services = [cli]
-        c.JupyterHub.load_roles = [role]
-        return
-    c.JupyterHub.services = [cli, accounts_service(instance)]
-    may_open = {"name": "user", "scopes": ["self", f"access:services!service={ACCOUNTS}"]}
-    c.JupyterHub.load_roles = [role, may_open]
+    """The command line's way into the hub, and the pages of the local accounts."""
+    token = read_instance_secret(instance, "cli_token")
+    services = [{"name": CLI, "api_token": token, "display": False}]
+    roles = [{"name": CLI, "services": [CLI], "scopes": CLI_SCOPES}]
+    if config.login.provider == "local":
+        services.append(accounts_service(instance))
+        # Scopes decide who finds the link to it on the hub's pages: everybody.
+        own_account = f"access:services!service={ACCOUNTS}"
+        roles.append({"name": "user", "scopes": ["self", own_account]})
+    c.JupyterHub.services = services
+    c.JupyterHub.load_roles = roles
 
 
-def accounts_service(instance: Instance) -> Mapping[str, Any]:
+def accounts_service(instance: Instance) -> dict[str, Any]:
     """Return the service that the hub starts, and serves below /services/accounts/."""
     return {
         "name": ACCOUNTS,
@@ -109,29 +110,31 @@ def instance_environment(instance: Instance) -> dict[str, str]:
 
 
 def update_spawner(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
-    """Servers are containers with limits; starts are not counted but queue in the engine's lanes."""
+    """Servers are containers with limits, one per person, which outlive a sign-out."""
     c.JupyterHub.spawner_class = "labhub"
+    # The spawner lets as many starts through as the engine takes; the hub's limit would refuse.
     c.JupyterHub.concurrent_spawn_limit = 0
     c.JupyterHub.allow_named_servers = False
+    c.JupyterHub.shutdown_on_logout = False
     c.QuotaDockerSpawner.lab = instance
     c.QuotaDockerSpawner.current_config = lambda: config
+    c.QuotaDockerSpawner.server_token_scopes = SERVER_SCOPES
 
 
 def read_instance_secret(instance: Instance, name: str) -> str:
     """Return one of the secrets that deploy/up made, or raise SecretMissingError."""
     path = instance.secrets_dir / name
     try:
-        secret = path.read_text(encoding="ascii").strip()
-        bytes.fromhex(secret)
+        secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        msg = (
-            f"{path} cannot be read ({error.strerror}): run deploy/up, which makes what is missing"
-        )
-        raise SecretMissingError(msg) from None
+        raise SecretMissingError(
+            f"{path} cannot be read ({error.strerror}); run deploy/up, which makes what is missing"
+        ) from None
     except ValueError:
-        msg = f"{path} is not a secret of labhub's: restore it from a backup"
-        raise SecretMissingError(msg) from None
-    if not secret:
-        msg = f"{path} is empty: restore it from a backup, or remove it and run deploy/up"
-        raise SecretMissingError(msg)
+        secret = ""
+    if _SECRET.fullmatch(secret) is None:
+        raise SecretMissingError(
+            f"{path} is not one of labhub's secrets; bring it back from a backup, or remove it and "
+            "run deploy/up"
+        )
     return secret

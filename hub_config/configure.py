@@ -1,4 +1,4 @@
-"""What jupyterhub_config.py does: read, check, set. Whatever is wrong is a sentence, not a trace."""
+"""What jupyterhub_config.py does: read, check, set; what is wrong is a sentence."""
 
 import sys
 from collections.abc import Mapping

@@ -70,6 +70,7 @@ class Document:
 
     data: Any = None
     problems: list[Problem] = field(default_factory=list)
+    unread: set[Path] = field(default_factory=set)
     _keys: dict[Path, Place] = field(default_factory=dict)
     _values: dict[Path, Place] = field(default_factory=dict)
 
@@ -137,25 +138,35 @@ def _not_yaml(text: str, error: MarkedYAMLError) -> NotReadableError:
     lines = text.splitlines()
     if mark.line < len(lines) and (tab := _TAB_INDENT.match(lines[mark.line])):
         return NotReadableError(mark.line + 1, tab.end(), "a tab; indent with spaces")
-    if mark.index >= len(text.rstrip()) and error.context_mark is not None:
-        mark = error.context_mark
-    said = str(error.problem or error.context or "")
+    said = f"{error.context} {error.problem}"
     advice = next((words for piece, words in _ADVICE if piece in said), None)
-    return _refused(mark, advice or "not YAML here; check indentation, colons, quotes and brackets")
+    advice = advice or "not YAML here; check indentation, colons, quotes and brackets"
+    end = len(text.rstrip())
+    if mark.index >= end and error.context_mark is not None:
+        mark = error.context_mark
+    if mark.index >= end:
+        return NotReadableError(*_line_and_column(text, max(end - 1, 0)), advice)
+    return _refused(mark, advice)
 
 
 def _unprintable(text: str, error: ReaderError) -> NotReadableError:
-    before = text[: error.position] if isinstance(error.position, int) else ""
-    line = before.count("\n") + 1
-    column = len(before) - (before.rfind("\n") + 1) + 1
-    return NotReadableError(line, column, "an invisible control character; remove it")
+    position = error.position if isinstance(error.position, int) else 0
+    place = _line_and_column(text, position)
+    return NotReadableError(*place, "an invisible control character; remove it")
+
+
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    before = text[:position]
+    return before.count("\n") + 1, position - before.rfind("\n")
 
 
 def _value(document: Document, node: Node, path: Path) -> Any:  # noqa: ANN401 - any data
     """Return the plain data of a node, noting where everything stands."""
-    document.note_value(path, _place(node))
+    if node.end_mark.index > node.start_mark.index:
+        document.note_value(path, _place(node))
     tag = str(node.tag)
     if not tag.startswith(_TAG) or tag.removeprefix(_TAG) not in _KINDS:
+        document.unread.add(path)
         _report(document, node, path, "tags (!…) are not read; write the value without")
         return None
     if isinstance(node, MappingNode):

@@ -155,13 +155,18 @@ def _check(
     try:
         config = Config.model_validate(document.data, context={"folder": str(folder.absolute())})
     except ValidationError as error:
-        problems += _findings(error, document)
+        findings = _findings(error, document)
+        problems += [each for each in findings if each.path not in document.unread]
     login = config.login if config is not None else _login_in_spite(document, folder, problems)
     if login is not None:
-        seen = {each.path for each in problems}
         more = [*_login_findings(login, document), *_secret_findings(login, document, environ)]
-        problems += [each for each in more if each.path not in seen]
+        problems += [each for each in more if not _is_said(each.path, problems)]
     return config, problems
+
+
+def _is_said(path: tuple[str | int, ...], problems: list[Problem]) -> bool:
+    """Say whether something is wrong with this key, or below it, anyway."""
+    return any(each.path[: len(path)] == path for each in problems)
 
 
 def _findings(error: ValidationError, document: Document) -> Iterator[Problem]:
@@ -176,12 +181,15 @@ def _findings(error: ValidationError, document: Document) -> Iterator[Problem]:
         yield Problem(place, path, text)
 
 
-def _path_in(location: tuple[str | int, ...], data: Any) -> tuple[tuple[str | int, ...], bool]:  # noqa: ANN401
+def _path_in(
+    location: tuple[str | int, ...],
+    data: Any,  # noqa: ANN401 - any document
+) -> tuple[tuple[str | int, ...], bool]:
     """Return the part of pydantic's location that is in the file; whether it means a key."""
     path: tuple[str | int, ...] = ()
     for part in location:
-        is_there = part in data if isinstance(data, dict) else isinstance(part, int)
-        if is_there and isinstance(data, dict | list):
+        is_item = isinstance(data, list) and isinstance(part, int)
+        if is_item or (isinstance(data, dict) and part in data):
             path, data = (*path, part), data[part]
     return path, location[-1:] == ("[key]",)
 

@@ -33,19 +33,24 @@ def is_about_key(kind: str) -> bool:
 
 def sentence(kind: str, path: Path, context: Mapping[str, Any], value: object) -> str:
     """Return what is wrong at a path, and what to write instead."""
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "extra_forbidden":
-        return unknown_key(path)
-    if kind == "missing":
-        return f"missing; write {path[-1]}: …"
-    if value is None and kind in _EXPECTED:
-        return "has no value; write one, or remove the key"
-    if kind == "literal_error":
-        return unknown_choice(path, value)
-    if kind in {"greater_than_equal", "less_than_equal"}:
-        return _out_of_range(kind, context, value)
-    return _EXPECTED.get(kind, "this cannot stand here; see hub_config/REFERENCE.md")
+    match kind:
+        case "value_error":
+            text = str(context["error"])
+        case "extra_forbidden":
+            text = unknown_key(path)
+        case "missing":
+            text = f"missing; write {path[-1]}: …"
+        case _ if value is None:
+            text = "has no value; write one, or remove the key"
+        case "literal_error":
+            text = unknown_choice(path, value)
+        case "greater_than_equal":
+            text = f"{value} is too little; write at least {context['ge']:g}"
+        case "less_than_equal":
+            text = f"{value} is more than any machine has; write at most {context['le']:.12g}"
+        case _:
+            text = _EXPECTED.get(kind, "this cannot stand here; see hub_config/REFERENCE.md")
+    return text
 
 
 def unknown_key(path: Path) -> str:
@@ -74,9 +79,3 @@ def _nearest(word: str, known: tuple[str, ...]) -> str | None:
 
 def _under(home: str) -> str:
     return f"under {home}" if home else "at the beginning of a line"
-
-
-def _out_of_range(kind: str, context: Mapping[str, Any], value: object) -> str:
-    if kind == "greater_than_equal":
-        return f"{value} is too little; write at least {context['ge']:g}"
-    return f"{value} is more than any machine has; write at most {context['le']:.12g}"

@@ -14,10 +14,12 @@ SIZES = ("memory", "shm")
 HEADER = f"""\
 # labhub.yaml
 
-Every key, generated from `hub_config/schema.py` by `{COMMAND}`.
-`labhub config example` prints a file to start from, and `labhub config check` names every error by line and column.
-A key that is not here is an error. A size has a unit: `8 GiB` is 8 × 2³⁰ bytes, `8 GB` is 8 × 10⁹.
-A change takes effect when `deploy/up` is run again; servers that run keep the limits they were started with.
+Every key, generated from `hub_config/schema.py` by
+`{COMMAND}`.
+`labhub config example` prints a file to start from, and `labhub config check` names every error by
+line and column. A key that is not here is an error. A size has a unit: `8 GiB` is 8 · 2³⁰ bytes,
+`8 GB` is 8 · 10⁹. A change takes effect when `deploy/up` is run again; servers that run keep the
+limits they were started with.
 """
 
 
@@ -73,7 +75,7 @@ def _default(name: str, field: FieldInfo) -> str:
     if name in SIZES:
         return f"`{format_bytes(value)}`"
     if value is None or value in {(), ""}:
-        return "–"
+        return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, int | float) else f"`{value}`"

@@ -143,7 +143,7 @@ class Allow(_Section):
         "workspaces.",
     )  # fmt: skip
     everyone: bool = Field(
-        False,
+        default=False,
         description="Everybody whom the provider knows. With a public provider that is everybody.",
     )
 

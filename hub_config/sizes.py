@@ -29,7 +29,7 @@ def parse_bytes(text: object) -> int:
     """Return the number of bytes that a text such as ``8 GiB`` names, or raise ValueError."""
     number, unit = _parts(text, "a size", "8 GiB")
     known = {name.lower(): factor for name, factor in _BYTES.items()}
-    if unit.lower() in known and unit[-1] == "B":
+    if unit.lower() in known and (unit[-1] == "B" or "i" in unit.lower()):
         return _whole(number, known[unit.lower()], "bytes")
     meant = _MEANT.get(unit[:1].lower(), "GiB")
     problem = f"{unit!r} is not a unit" if unit else "a size needs a unit"
@@ -42,7 +42,7 @@ def format_bytes(count: int) -> str:
     for unit in _BINARY:
         factor = _BYTES[unit]
         if count >= factor:
-            return f"{_short(count / factor)} {unit}"
+            return f"{_short(count * 100 // factor)} {unit}"
     return f"{count} B"
 
 
@@ -78,16 +78,18 @@ def _parts(text: object, what: str, example: str) -> tuple[str, str]:
 
 
 def _whole(number: str, factor: int, what: str) -> int:
-    """Return number x factor, exactly."""
+    """Return number x factor, rounded down; less than one is refused."""
     whole, _, fraction = number.partition(".")
     scaled = int(whole + fraction) * factor
-    result, rest = divmod(scaled, 10 ** len(fraction))
-    if rest:
+    divisor: int = 10 ** len(fraction)
+    result, rest = divmod(scaled, divisor)
+    if rest and factor == 1:
         msg = f"{number} is not a whole number of {what}; round it"
         raise ValueError(msg)
     return result
 
 
-def _short(value: float) -> str:
+def _short(hundredths: int) -> str:
     """Return a number with at most two decimals, and none that say nothing."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    whole, rest = divmod(hundredths, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")

@@ -1,0 +1,62 @@
+"""What decides does not act: the pure modules import nothing that reads, waits or asks."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import auth
+import hub_config
+import spawner
+
+ROOT = Path(__file__).parents[2]
+PURE = (
+    "hub_config/schema.py",
+    "hub_config/values.py",
+    "hub_config/sizes.py",
+    "hub_config/keys.py",
+    "hub_config/problems.py",
+    "hub_config/document.py",
+    "hub_config/instance.py",
+    "hub_config/proxy.py",
+    "hub_config/reference.py",
+    "spawner/quota.py",
+    "spawner/container.py",
+    "spawner/messages.py",
+    "auth/identity.py",
+    "auth/groups.py",
+    "auth/requirements.py",
+)
+IMPURE = frozenset(
+    """
+    docker jupyterhub dockerspawner tornado traitlets sqlalchemy aiohttp requests os time sqlite3
+    """.split()
+)
+OURS = ("hub_config", "spawner", "auth")
+
+
+def imported_by(path: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_impure(module: str) -> None:
+    assert {name.split(".")[0] for name in imported_by(ROOT / module)}.isdisjoint(IMPURE)
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_only_pure_modules_of_ours(module: str) -> None:
+    ours = {name for name in imported_by(ROOT / module) if name.split(".")[0] in OURS}
+    assert ours <= {path.removesuffix(".py").replace("/", ".") for path in PURE}
+
+
+@pytest.mark.parametrize("package", [auth, hub_config, spawner], ids=lambda each: each.__name__)
+def test_the_packages_are_those_of_this_checkout(package: object) -> None:
+    assert Path(str(package.__file__)).parent == ROOT / package.__name__  # type: ignore[attr-defined]
