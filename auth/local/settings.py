@@ -14,6 +14,19 @@ REFRESH_TOKEN_SECONDS = 14 * 24 * 3600
 REFRESH_GRACE_SECONDS = 120
 PASSWORD_LENGTH_MIN = 12
 
+MIDDLEWARE = [
+    "auth.local.middleware.PageHeaders",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "auth.local.middleware.NoTokenInUrl",
+    "auth.local.middleware.TopLevelOnly",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
 # Warnings of `check --deploy` that are decisions here.
 SILENCED = [
     # Hashed tokens cannot be handed out again, which the grace for parallel refreshes needs.
@@ -52,18 +65,7 @@ def _application(keys: Keys) -> dict[str, Any]:
             "django.contrib.staticfiles",
             "oauth2_provider",
         ],
-        "MIDDLEWARE": [
-            "auth.local.middleware.PageHeaders",
-            "django.middleware.security.SecurityMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
-            "auth.local.middleware.NoTokenInUrl",
-            "auth.local.middleware.TopLevelOnly",
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.common.CommonMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-            "django.contrib.auth.middleware.AuthenticationMiddleware",
-            "django.middleware.clickjacking.XFrameOptionsMiddleware",
-        ],
+        "MIDDLEWARE": MIDDLEWARE,
         "ROOT_URLCONF": "auth.local.urls",
         "TEMPLATES": [
             {
