@@ -39,7 +39,7 @@ class ConfigError:
         return ": ".join(part for part in (place, self.key, self.problem) if part)
 
 
-class ConfigErrors(Exception):  # noqa: N818 - it holds several
+class ConfigErrors(Exception):
     """All that is wrong with the file, in the order of its lines."""
 
     def __init__(self, errors: list[ConfigError]) -> None:

@@ -258,8 +258,11 @@ def break_nothing_but(environ: dict[str, str], what: str) -> None:
 
 @pytest.mark.parametrize(
     ("what", "sentences"),
-    [("the environment", ["LABHUB_NETWORK is not set"]), ("a secret", ["crypt_key cannot be read"])]
-    + [("the file", ["labhub.yaml:1:1: hup: unknown key", "labhub.yaml:2:1: logn: unknown key"])],
+    [
+        ("the environment", ["LABHUB_NETWORK is not set"]),
+        ("a secret", ["crypt_key cannot be read"]),
+        ("the file", ["labhub.yaml:1:1: hup: unknown key", "labhub.yaml:2:1: logn: unknown key"]),
+    ],
 )
 def test_what_is_wrong_ends_the_hub_with_one_sentence_each(
     environ: dict[str, str], what: str, sentences: list[str], capsys: pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ VALID = "hub: {bind: 0.0.0.0}\n"
 TOKEN = "03" * 32
 
 
-class Ran(Exception):  # noqa: N818 - no error
+class Ran(Exception):
     """The command became another program; holds which."""
 
 
@@ -186,7 +186,7 @@ def test_outside_of_an_instance(environ: dict[str, str], command: str) -> None:
     assert done.stderr == (
         "Error: LABHUB_INSTANCE is not set: this command runs inside an instance; start it with "
         "deploy/labhub\n"
-    ) or done.stderr.startswith("Error: LABHUB_")
+    )
 
 
 @pytest.mark.parametrize("command", ["hub", "proxy", "url", "callback-url"])

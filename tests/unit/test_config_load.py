@@ -1,5 +1,7 @@
 """labhub.yaml: what it means, and one exact sentence for everything that can be wrong with it."""
 
+# ruff: noqa: E501 - a row of the table is a file and its error, each in one line
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -197,7 +199,7 @@ BAD: list[tuple[str, str]] = [
     ("storage: {notebooks: /tf/../etc}\n", 'labhub.yaml:1:22: storage.notebooks: "/tf/../etc" contains . or ..; write one like /tf/notebooks'),
     ("storage: {notebooks: /opt/labserver}\n", 'labhub.yaml:1:22: storage.notebooks: "/opt/labserver" belongs to the image\'s own system; write one like /tf/notebooks'),
     ("storage: {notebooks: /usr}\n", 'labhub.yaml:1:22: storage.notebooks: "/usr" belongs to the image\'s own system; write one like /tf/notebooks'),
-]  # fmt: skip  # noqa: E501
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "error"), BAD, ids=[repr(text[:40]) for text, _ in BAD])
@@ -321,17 +323,20 @@ class TestSecrets:
 
     def test_that_is_not_in_the_environment(self, write: Write) -> None:
         assert errors_of(write(self.VARIABLE), {"GITHUB": " "}) == [
-            "labhub.yaml:4:18: login.client_secret: the variable GITHUB is not set; "
-            "write GITHUB=… into hub.env"
+            "labhub.yaml:4:18: login.client_secret: the variable GITHUB is not set; write GITHUB=… into hub.env"
         ]
 
 
 # Texts that are nearly YAML: its special characters, our own keys, and whole lines of ours.
-PIECES = st.sampled_from(
-    [*"{}[]:,-&*!|>'\"%@`#?\n\t ~", "---", "...", "<<", "0x", "1_0", ".inf", "2026-01-01", "\x00"]
-    + ["hub", "login", "images", "quotas", "default", "memory", "client_secret", "file", "allow"]
-    + ["true", "null", "8 GiB", "!!binary x", "%YAML 1.1\n", "%TAG ! x\n", "? ", "\ud7ff", "\u2028"]
-)
+PIECES = st.sampled_from([
+    *"{}[]:,-&*!|>'\"%@`#?\n\t ~", "---", "...", "<<", "0x", "1_0", ".inf", "2026-01-01", "\x00",
+    "hub", "login", "images", "quotas", "default", "memory", "client_secret", "file", "allow",
+    "true", "null", "8 GiB", "!!binary x", "%YAML 1.1\n", "%TAG ! x\n", "? ", "\ud7ff", "\u2028",
+])  # fmt: skip
+KEYS = st.sampled_from([
+    "hub", "hub.url", "login", "login.allow", "login.client_secret", "login.admins", "images",
+    "images.a", "images.a.image", "quotas.default", "quotas.default.memory", "storage",
+])  # fmt: skip
 
 
 @settings(
@@ -357,13 +362,7 @@ VALUES = st.recursive(
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(
-    path=st.sampled_from(
-        ["hub", "hub.url", "login", "login.allow", "login.client_secret", "login.admins", "images"]
-        + ["images.a", "images.a.image", "quotas.default", "quotas.default.memory", "storage"]
-    ),
-    value=VALUES,
-)
+@given(path=KEYS, value=VALUES)
 def test_no_value_makes_it_fail_in_another_way(write: Write, path: str, value: object) -> None:
     data: object = value
     for key in reversed(path.split(".")):

@@ -27,11 +27,10 @@ PURE = (
     "auth/groups.py",
     "auth/requirements.py",
 )
-IMPURE = frozenset(
-    """
-    docker jupyterhub dockerspawner tornado traitlets sqlalchemy aiohttp requests os time sqlite3
-    """.split()
-)
+IMPURE = {
+    "docker", "jupyterhub", "dockerspawner", "tornado", "traitlets", "sqlalchemy", "aiohttp",
+    "requests", "os", "time", "sqlite3",
+}  # fmt: skip
 OURS = ("hub_config", "spawner", "auth")
 
 
