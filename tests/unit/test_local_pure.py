@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.local import keys
 from auth.local.errors import AccountsError
 from auth.local.keys import Keys, read_or_make_keys
 from auth.local.place import Place
@@ -156,6 +157,12 @@ def test_client_address(forwarded_for: str, fronts: int, address: str) -> None:
 # keys
 
 
+@pytest.fixture(autouse=True)
+def _small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make keys that take no time; the real size is in the running provider."""
+    monkeypatch.setattr(keys, "SIGNING_KEY_BITS", 1024)
+
+
 def test_keys_are_made_once(tmp_path: Path) -> None:
     """The second start finds the first one's keys, and nobody else can read them."""
     path = tmp_path / "accounts.json"
@@ -201,12 +208,12 @@ def test_missing_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_rotated_keys_are_read(tmp_path: Path) -> None:
     """Old keys stay valid for what was issued under them."""
     path = tmp_path / "accounts.json"
-    keys = read_or_make_keys(path)
+    made = read_or_make_keys(path)
     rotated = {
         "secret_key": "new",
-        "signing_key": keys.signing_key,
-        "old_secret_keys": [keys.secret_key],
+        "signing_key": made.signing_key,
+        "old_secret_keys": [made.secret_key],
         "old_signing_keys": [],
     }
     path.write_text(json.dumps(rotated))
-    assert read_or_make_keys(path).old_secret_keys == (keys.secret_key,)
+    assert read_or_make_keys(path).old_secret_keys == (made.secret_key,)
