@@ -41,8 +41,7 @@ make_hub_image() {
 }
 
 make_server_bundle() {
-    obtain "the server bundle" server
-    obtain "the server bundle's volume" bundle
+    obtain "the server bundle" bundle
     bundle=$result
 }
 

@@ -70,12 +70,15 @@ wait_for_hub() {
     say "  the hub answers at $url ($hub_version)"
 }
 
-# Asked from inside the proxy's container, which shares the host's network: no tool on the host needed.
+# Asked from inside the proxy's container, which shares the host's network: no tool on the host
+# needed. Local accounts come up after the hub; without them nobody can sign in.
 hub_answers() {
+    set -- "${local_url}hub/api"
+    [ "$provider" != local ] || set -- "$@" "${local_url}services/accounts/health"
     hub_version=$(docker exec "$instance-proxy" python3 -c '
 import json, sys, urllib.request
-with urllib.request.urlopen(sys.argv[1] + "hub/api", timeout=5) as answer:
-    print("JupyterHub " + json.load(answer)["version"])' "$local_url" 2>/dev/null)
+pages = [urllib.request.urlopen(url, timeout=5).read() for url in sys.argv[1:]]
+print("JupyterHub", json.loads(pages[0])["version"])' "$@" 2>/dev/null)
 }
 
 explain_silence() {
