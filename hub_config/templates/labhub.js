@@ -44,17 +44,27 @@ const lab = {
     place.hidden = !text;
   },
 
+  // The state of a server, before the hub's own page tells it.
+  show(title, state, text) {
+    title.closest("[data-state]").dataset.state = state;
+    title.lastChild.textContent = text;
+  },
+
   // A button with data-stop=URL stops (or cancels) that very server, then goes to data-next.
   stopButton(button) {
     const label = button.lastChild.textContent;
     button.addEventListener("click", async () => {
       lab.busy(button, button.dataset.busy || "Stopping…");
       button.dispatchEvent(new CustomEvent("lab:stopping", { bubbles: true }));
+      const title = button.closest("[data-state]")?.querySelector(".lab-state");
+      if (title) lab.show(title, "stopping", "Stopping");
       try {
         await lab.api("DELETE", button.dataset.stop);
         window.location.assign(button.dataset.next);
       } catch (error) {
         lab.say(`Your server was not stopped: ${error.message}`);
+        if (title) lab.show(title, "running", "Running");
+        button.dispatchEvent(new CustomEvent("lab:not-stopped", { bubbles: true }));
         button.disabled = false;
         button.removeAttribute("aria-busy");
         button.lastChild.textContent = label;

@@ -32,15 +32,22 @@
     bar.firstElementChild.style.width = `${Math.max(3, percent)}%`;
   };
 
-  // The hub is away or restarting: come back to this page as soon as it answers.
-  const returnWhenPossible = async () => {
-    lab.say("The hub does not answer at the moment. This page continues by itself.");
-    for (;;) {
+  const hubAnswers = async () => {
+    try {
+      const answer = await fetch(`${window.jhdata.base_url}health`, { cache: "no-store" });
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  };
+
+  // The page itself knows where to go on: to the server, or to what says why there is none.
+  // A hub that is restarting is waited for.
+  const goOn = async () => {
+    events.close();
+    while (!(await hubAnswers())) {
+      lab.say("The hub does not answer at the moment. This page continues by itself.");
       await new Promise((resolve) => setTimeout(resolve, 1500));
-      try {
-        const answer = await fetch(window.location.href, { redirect: "manual", cache: "no-store" });
-        if (answer.status !== 502 && answer.status !== 503) break;
-      } catch { /* still away */ }
     }
     window.location.reload();
   };
@@ -50,16 +57,18 @@
     const event = JSON.parse(message.data);
     if (cancelled) return;
     if (event.ready || event.failed) {
-      // The page itself knows where to go on: to the server, or to the page that says why it failed.
-      events.close();
-      window.location.reload();
+      goOn();
       return;
     }
     if (event.progress !== undefined) showProgress(event.progress);
     if (event.message) addStep(event.message);
   };
   events.onerror = () => {
-    if (!cancelled && events.readyState === EventSource.CLOSED) returnWhenPossible();
+    if (!cancelled && events.readyState === EventSource.CLOSED) goOn();
   };
   room.addEventListener("lab:stopping", () => { cancelled = true; });
+  room.addEventListener("lab:not-stopped", () => {
+    cancelled = false;
+    if (events.readyState === EventSource.CLOSED) goOn();
+  });
 })();

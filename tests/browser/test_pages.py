@@ -3,6 +3,7 @@
 The hub is real, the engine is the fake one: it can be told how the next server behaves.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.lib.browser import complaints, sign_in, tab_to, visit
+from tests.lib.browser import complaints, picture, sign_in, tab_to, visit
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
 from tests.lib.lab import PASSWORD, Lab
 
@@ -33,6 +34,7 @@ quotas:
 """
 LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
 LONG_SECONDS = 600.0
+STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ FOR_MEMBERS = (
     Address("spawn", "/hub/spawn", "Start your server"),
     Address("tokens", "/hub/token", "Tokens"),
     Address("not-running", "/hub/user/ada/lab", "Your server is not running"),
-    Address("account", "/services/accounts/", "ada"),
+    Address("account", "/services/accounts/", "Your account"),
 )
 
 
@@ -82,8 +84,11 @@ def nothing_runs(lab: Lab, fake_engine: FakeEngine) -> Iterator[None]:
     yield
     fake_engine.clear_faults()
     fake_engine.life.plans.clear()
-    for name in ("ada", "bob"):
-        lab.api("DELETE", f"users/{name}/server")
+    deadline = time.monotonic() + STOP_SECONDS
+    while running := [user["name"] for user in lab.api("GET", "users").json() if user["servers"]]:
+        assert time.monotonic() < deadline, f"still running: {running}"
+        for name in running:
+            lab.api("DELETE", f"users/{name}/server")
 
 
 @pytest.fixture
@@ -306,6 +311,15 @@ def test_waiting_room_outlives_a_restart_of_the_hub(
     lab.restart_hub()
     expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is not running")
     expect(ada.get_by_role("link", name="Start your server")).to_be_visible()
+
+
+def test_while_the_hub_is_away_a_page_waits_for_it(ada: Page, lab: Lab, artefacts: Path) -> None:
+    lab.stop_hub()
+    ada.goto(f"{lab.url}/hub/home")
+    expect(ada.get_by_role("heading", level=1)).to_have_text("One moment")
+    picture(ada, "hub-away", artefacts)
+    lab.start_hub()
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server")
 
 
 def test_home_notices_a_server_that_died(ada: Page, lab: Lab, fake_engine: FakeEngine) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.lib.node import ROOT, installed
 
@@ -47,6 +47,7 @@ _AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).v
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the browser; it is ended with the block."""
+    expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser

@@ -23,7 +23,7 @@ from hub_config.apply import (
 )
 from hub_config.configure import configure
 from hub_config.instance import Instance, read_instance
-from hub_config.proxy import proxy_command
+from hub_config.proxy import ERROR_PAGES, proxy_command
 from hub_config.schema import Config
 
 FOLDER = Path(hub_config.__file__).parent
@@ -231,7 +231,7 @@ def test_the_proxy_s_command_line(instance: Instance) -> None:
         "--api-ip=127.0.0.1",
         "--api-port=8001",
         "--default-target=http://172.18.0.1:8081",
-        "--error-target=http://172.18.0.1:8081/hub/error",
+        f"--error-path={ERROR_PAGES}",
     ]
 
 
