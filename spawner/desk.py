@@ -9,7 +9,7 @@ from typing import Any
 from auth.accounts import AccountBook
 from hub_config.instance import Instance
 from spawner.engine import Container, Engine
-from spawner.engine_errors import EngineError, NotFound
+from spawner.engine_errors import EngineError, NotFoundError
 from spawner.images import Images
 
 REMOVE_PAUSES_SECONDS = (0, 1, 5, 15, 30, 60, 120)
@@ -40,13 +40,13 @@ class Desk:
         if identifier:
             try:
                 return await self.engine.container(identifier)
-            except NotFound:
+            except NotFoundError:
                 log.info("No container %s any more", identifier[:12])
         found = None
         for other in await self.engine.labelled(labels):
             try:
                 state = await self.engine.container(other)
-            except NotFound:
+            except NotFoundError:
                 continue
             found = state if found is None or not state.ended else found
         return found
@@ -73,9 +73,11 @@ class Desk:
         for pause_seconds in REMOVE_PAUSES_SECONDS:
             await asyncio.sleep(pause_seconds)
             try:
-                return await self.engine.remove(identifier)
+                await self.engine.remove(identifier)
             except EngineError as error:
                 log.warning("Removing container %s: %s", identifier, error)
+            else:
+                return
         log.error("Container %s is still there; the next start removes it", identifier)
 
     def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -2,7 +2,7 @@
 
 Every call runs in a thread of its lane, so slow stops delay no start and no inspect, and nothing
 ever runs on the event loop, the making of the first client included. A call that outlives its
-deadline is `Unavailable` for the caller; its thread ends when the socket times out.
+deadline is `UnavailableError` for the caller; its thread ends when the socket times out.
 """
 
 import asyncio
@@ -19,7 +19,13 @@ import docker
 import requests
 from docker.utils import kwargs_from_env
 
-from spawner.engine_errors import EngineError, NotFound, Unavailable, Unknown, translate
+from spawner.engine_errors import (
+    EngineError,
+    NotFoundError,
+    UnavailableError,
+    UnknownError,
+    translate,
+)
 
 FILE_LENGTH_MAX = 1 << 20
 
@@ -99,7 +105,7 @@ class Engine:
         return _read(lambda found: [str(entry["Id"]) for entry in found], answer)
 
     async def image(self, name: str) -> Image:
-        """Return what the engine knows about an image; ImageMissing when it has none."""
+        """Return what the engine knows about an image; ImageMissingError when it has none."""
         answer = await self._call(INSPECT, lambda client: client.inspect_image(name))
         return _read(_image, answer)
 
@@ -124,12 +130,12 @@ class Engine:
 
     async def stop(self, container: str, grace_seconds: int) -> None:
         """End a container: ask, and kill it after the grace. A container that is gone is fine."""
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self._call(STOP, lambda client: client.stop(container, timeout=grace_seconds))
 
     async def remove(self, container: str) -> None:
         """Kill and remove a container with its anonymous volumes; one that is gone is fine."""
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self._call(
                 STOP, lambda client: client.remove_container(container, v=True, force=True)
             )
@@ -143,7 +149,7 @@ class Engine:
         """Whether a container's file system has this path."""
         try:
             await self._call(INSPECT, lambda client: _first_bytes(client, container, path, 1))
-        except NotFound:
+        except NotFoundError:
             return False
         return True
 
@@ -153,7 +159,7 @@ class Engine:
             data = await self._call(
                 INSPECT, lambda client: _first_bytes(client, container, path, FILE_LENGTH_MAX)
             )
-        except NotFound:
+        except NotFoundError:
             return None
         return _only_member(data)
 
@@ -166,7 +172,7 @@ class Engine:
             return await asyncio.wait_for(asyncio.shield(future), lane.seconds)
         except TimeoutError:
             msg = f"no answer within {lane.seconds:g} seconds"
-            raise Unavailable(msg) from None
+            raise UnavailableError(msg) from None
 
     def _run(self, lane: Lane, call: Call) -> Any:  # noqa: ANN401
         """Run a call in this thread and translate what goes wrong."""
@@ -177,9 +183,9 @@ class Engine:
         except EngineError:
             raise
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise Unavailable(str(error)) from None
+            raise UnavailableError(str(error)) from None
         except Exception as error:  # anything else is about an answer that cannot be read
-            raise Unknown(repr(error)) from error
+            raise UnknownError(repr(error)) from error
 
     def _client(self, lane: Lane) -> docker.APIClient:
         """Return this thread's own client: sessions are not made for sharing between threads."""
@@ -203,7 +209,7 @@ def _read(reader: Callable[[Any], T], answer: object) -> T:
         return reader(answer)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         msg = f"unreadable answer: {error!r}"
-        raise Unknown(msg) from error
+        raise UnknownError(msg) from error
 
 
 def _container(answer: dict[str, Any]) -> Container:

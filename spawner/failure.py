@@ -6,9 +6,15 @@ from jupyterhub.spawner import SpawnException
 
 from spawner import messages
 from spawner.engine import Container
-from spawner.engine_errors import EngineError, ImageMissing, NoSpace, Refused
-from spawner.options import OptionRefused
-from spawner.ready import Gone
+from spawner.engine_errors import (
+    ConflictError,
+    EngineError,
+    ImageMissingError,
+    NoSpaceError,
+    RefusedError,
+)
+from spawner.options import OptionRefusedError
+from spawner.ready import GoneError
 from spawner.storage import StorageError
 
 
@@ -29,7 +35,7 @@ class StartFailed(SpawnException):
         self.jupyterhub_html_message = page
 
 
-class Died(Exception):
+class DiedError(Exception):
     """The container ended before the server answered."""
 
     def __init__(self, state: Container, memory_bytes: int) -> None:
@@ -39,7 +45,7 @@ class Died(Exception):
         self.memory_bytes = memory_bytes
 
 
-class NoAccount(Exception):
+class NoAccountError(Exception):
     """The hub knows a user of this name, but nobody signed in as it."""
 
 
@@ -49,30 +55,28 @@ def explain(error: Exception, image: str, seconds: float, tail: Collection[str])
     return StartFailed(sentence, reason=reason, status=status, tail=tail)
 
 
-def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, int]:  # noqa: PLR0911
+def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, int]:  # noqa: C901, PLR0911 - a table
     """Return sentence, reason and HTTP status: 4xx is up to the user, 5xx is not."""
     match error:
-        case OptionRefused():
+        case OptionRefusedError():
             return str(error), "options", 400
-        case NoAccount():
+        case NoAccountError():
             return messages.NO_ACCOUNT, "account", 403
         case StorageError():
             return str(error), "storage", 500
-        case Died(state=state, memory_bytes=memory_bytes):
+        case DiedError(state=state, memory_bytes=memory_bytes):
             oom = state.out_of_memory
-            sentence = messages.ended(
-                state.exit_code, out_of_memory=oom, memory_bytes=memory_bytes
-            )
+            sentence = messages.ended(state.exit_code, out_of_memory=oom, memory_bytes=memory_bytes)
             return sentence, "oom" if oom else "exited", 500
-        case Gone():
+        case GoneError():
             return messages.CONTAINER_GONE, "exited", 500
         case TimeoutError():
             return messages.timed_out(seconds), "timeout", 504
-        case ImageMissing():
+        case ImageMissingError():
             return messages.image_missing(image), "image", 500
-        case NoSpace():
+        case NoSpaceError():
             return messages.NO_SPACE, "storage", 507
-        case Refused():
+        case RefusedError() | ConflictError():
             return messages.refused(str(error)), "engine", 500
         case EngineError():
             return messages.ENGINE_UNAVAILABLE, "engine", 503

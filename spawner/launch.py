@@ -12,8 +12,8 @@ from spawner import messages, passwd
 from spawner.container import Server, create_body, identity_labels, volume_labels
 from spawner.desk import Desk
 from spawner.engine import Container
-from spawner.engine_errors import Conflict, EngineError, Refused
-from spawner.failure import Died, NoAccount, StartFailed, explain
+from spawner.engine_errors import ConflictError, EngineError, RefusedError
+from spawner.failure import DiedError, NoAccountError, StartFailed, explain
 from spawner.images import Contents
 from spawner.options import choose_image
 from spawner.progress import Steps
@@ -74,7 +74,7 @@ class Launch:
         lab, user = self._desk.lab, self._request.user
         account = await asyncio.to_thread(lambda: self._desk.accounts.by_name(user))
         if account is None:
-            raise NoAccount(user)
+            raise NoAccountError(user)
         name = object_name(lab.name, user, account.key)
         labels = volume_labels(lab.name, user, account.key)
         device = str(lab.volumes_dir_on_host / name)
@@ -108,7 +108,9 @@ class Launch:
             f"{volume}-{contents.digest}.passwd": passwd.passwd_text(
                 contents.passwd, name=user, uid=account.uid, home=notebooks, shell=contents.shell
             ),
-            f"{volume}-{contents.digest}.group": passwd.group_text(contents.group, name=user, gid=account.uid),
+            f"{volume}-{contents.digest}.group": passwd.group_text(
+                contents.group, name=user, gid=account.uid
+            ),
         }
         for name, text in files.items():
             write_file(lab.state_dir / "passwd" / name, text)
@@ -146,11 +148,11 @@ class Launch:
             self._creating = asyncio.create_task(self._desk.engine.create(self.name, body))
             try:
                 self.container = await asyncio.shield(self._creating)
-            except Conflict:
+            except ConflictError:
                 continue
             return self.container
         msg = f"the names {self.name} and before are taken"
-        raise Refused(msg)
+        raise RefusedError(msg)
 
     async def start(self) -> str:
         """Start the container; return its address on the users' network."""
@@ -159,19 +161,19 @@ class Launch:
         state = await self._desk.engine.container(self.container)
         address = state.addresses.get(self._desk.lab.network, "")
         if state.ended:
-            raise Died(state, self.quota.memory_bytes)
+            raise DiedError(state, self.quota.memory_bytes)
         if not address:
-            raise Refused(messages.no_address(self._desk.lab.network))
+            raise RefusedError(messages.no_address(self._desk.lab.network))
         return address
 
     async def wait(self, url: str) -> None:
-        """Return at the first answer; raise Died when the container ends before."""
+        """Return at the first answer; raise DiedError when the container ends before."""
         self._steps.add(60, messages.STEP_WAIT)
         state: Container | None = await first_answer_or_death(
             self._desk.engine, self.container, url
         )
         if state is not None:
-            raise Died(state, self.quota.memory_bytes)
+            raise DiedError(state, self.quota.memory_bytes)
 
     async def failed(self, error: Exception, seconds: float, secret: str) -> StartFailed:
         """Keep the log's last lines, remove the container, and say why the start failed."""
@@ -194,4 +196,3 @@ class Launch:
             return
         await asyncio.wait({self._creating})
         await self._desk.remove_surely(self.container or self.name)
-

@@ -33,7 +33,9 @@ UNEXPECTED = (
 
 LOG_LINES = 20
 LOG_LINE_LENGTH = 400
-_SECRET = re.compile(r"(?i)\b((?:token|authorization|api_key|cookie)\b\W{0,3})(?:token |bearer )?\S+")
+_SECRET = re.compile(
+    r"(?i)\b((?:token|authorization|api_key|cookie)\b\W{0,3})(?:token |bearer )?\S+"
+)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -61,8 +63,7 @@ def unknown_image(choice: str, images: Collection[str]) -> str:
 def image_missing(image: str) -> str:
     """Say that the engine does not have the image."""
     return (
-        f"The image {image} is not on this machine; "
-        "your administrator can fetch it with deploy/up."
+        f"The image {image} is not on this machine; your administrator can fetch it with deploy/up."
     )
 
 

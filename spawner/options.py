@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORM_EXTRAS = frozenset({"_xsrf"})
 
 
-class OptionRefused(ValueError):
+class OptionRefusedError(ValueError):
     """A choice that is not on offer; the text is one sentence for the user."""
 
 
@@ -52,19 +52,19 @@ def offer(images: "Mapping[str, Image]", quota: Quota, local: Collection[str]) -
 
 
 def choose_image(images: Collection[str], options: object) -> str:
-    """Return the key of the image to start; raise OptionRefused for anything not on offer."""
+    """Return the key of the image to start; raise OptionRefusedError for anything not on offer."""
     if not isinstance(options, dict):
-        raise OptionRefused(messages.OPTIONS_NOT_AN_OBJECT)
+        raise OptionRefusedError(messages.OPTIONS_NOT_AN_OBJECT)
     unknown = sorted(str(key) for key in options if key != "image")
     if unknown:
-        raise OptionRefused(messages.unknown_option(unknown[0]))
+        raise OptionRefusedError(messages.unknown_option(unknown[0]))
     if "image" not in options:
         return next(iter(images))
     choice = options["image"]
     if not isinstance(choice, str):
-        raise OptionRefused(messages.IMAGE_NOT_A_WORD)
+        raise OptionRefusedError(messages.IMAGE_NOT_A_WORD)
     if choice not in images:
-        raise OptionRefused(messages.unknown_image(choice, images))
+        raise OptionRefusedError(messages.unknown_image(choice, images))
     return choice
 
 

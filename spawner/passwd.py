@@ -7,7 +7,7 @@ refuse to run for a user who does not exist.
 MINIMAL_PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-"""
+"""  # noqa: S105 - the file of that name
 MINIMAL_GROUP = """\
 root:x:0:
 nogroup:x:65534:

@@ -6,7 +6,7 @@ import contextlib
 import aiohttp
 
 from spawner.engine import Container, Engine
-from spawner.engine_errors import EngineError, NotFound
+from spawner.engine_errors import EngineError, NotFoundError
 
 FIRST_PAUSE_SECONDS = 0.025
 LATER_PAUSE_SECONDS = 0.05
@@ -16,14 +16,14 @@ ANSWER_SECONDS = 5
 SERVER_ERROR = 500
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The container was removed by somebody else."""
 
 
 async def first_answer_or_death(engine: Engine, container: str, url: str) -> Container | None:
     """Return None once `url` answers, or the container's state once it has ended.
 
-    Raises Gone when there is no such container any more. An engine that does not answer says
+    Raises GoneError when there is no such container any more. An engine that does not answer says
     nothing about the server: the wait goes on.
     """
     answer = asyncio.ensure_future(_first_answer(url))
@@ -62,8 +62,8 @@ async def _death(engine: Engine, container: str) -> Container:
         await asyncio.sleep(ALIVE_PAUSE_SECONDS)
         try:
             state = await engine.container(container)
-        except NotFound as error:
-            raise Gone from error
+        except NotFoundError as error:
+            raise GoneError from error
         except EngineError:
             continue
         if state.ended:

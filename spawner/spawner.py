@@ -20,7 +20,7 @@ from spawner.container import STOP_SECONDS, identity_labels
 from spawner.desk import Desk, desk
 from spawner.engine import Container
 from spawner.engine_errors import EngineError
-from spawner.failure import Died
+from spawner.failure import DiedError
 from spawner.launch import TIDY_SECONDS, Launch, Request
 from spawner.progress import Steps
 from spawner.quota import effective
@@ -128,12 +128,12 @@ class QuotaDockerSpawner(DockerSpawner):
                 return self._url
         except Exception as error:  # the user must read one sentence, whatever it was
             self.object_id = ""
-            self._ended = error.state.exit_code if isinstance(error, Died) else 1
-            if isinstance(error, options.OptionRefused):
+            self._ended = error.state.exit_code if isinstance(error, DiedError) else 1
+            if isinstance(error, options.OptionRefusedError):
                 self.orm_spawner.user_options = {}  # else the next start would take them again
             failure = await launch.failed(error, seconds, self.api_token)
             trace = error if failure.reason == "error" else None
-            self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)
+            self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)  # noqa: TRY400
             raise failure from error
 
     @property

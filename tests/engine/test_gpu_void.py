@@ -24,9 +24,7 @@ NONE = "done\n"
 
 
 @pytest.fixture(scope="module")
-def gpu_engine(
-    engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SecondEngine]:
+def gpu_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondEngine]:
     """An engine whose default runtime is NVIDIA's."""
     programs = tmp_path_factory.mktemp("nvidia")
     with SecondEngine(install(programs), path=programs) as second:

@@ -96,8 +96,10 @@ except OSError as error:
 def test_a_fork_bomb_is_removed_and_disturbs_nobody(
     servers: Rig, image: str, engine: docker.DockerClient
 ) -> None:
-    bomb = "import os, time\nend = time.monotonic() + 3\nwhile time.monotonic() < end:\n" \
+    bomb = (
+        "import os, time\nend = time.monotonic() + 3\nwhile time.monotonic() < end:\n"
         "    try:\n        os.fork()\n    except OSError:\n        pass\n"
+    )
     begin = time.monotonic()
     ended = servers.run("ada", image, [PYTHON, "-I", "-c", bomb], pids=128, cpus=0.5)
     assert ended.state.exit_code == 0
@@ -186,17 +188,23 @@ with zipfile.ZipFile('labtest-1.0-py3-none-any.whl', 'w') as wheel:
     wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
     wheel.writestr(f'{info}/RECORD', '')
 """
-    install = f"cd $HOME && python3 -c {shlex.quote(make)} && " \
+    install = (
+        f"cd $HOME && python3 -c {shlex.quote(make)} && "
         "python3 -m pip install --user --no-index ./labtest-1.0-py3-none-any.whl"
+    )
     installed = servers.run("bob", tensorflow, ["bash", "-c", install])
     assert installed.state.exit_code == 0, installed.output
     used = servers.run(
-        "bob", tensorflow, ["python3", "-c", "import labtest; print(labtest.answer, labtest.__file__)"]
+        "bob",
+        tensorflow,
+        ["python3", "-c", "import labtest; print(labtest.answer, labtest.__file__)"],
     )
     answer, path = used.output.split()
     assert (answer, path.startswith("/tf/notebooks/.local/")) == ("42", True)
 
 
 def test_the_tensorflow_image_opens_above_the_notebooks(servers: Rig) -> None:
-    ended = servers.run("ada", build("tensorflow"), ["sh", "-c", "pwd; touch mine && echo writable"])
+    ended = servers.run(
+        "ada", build("tensorflow"), ["sh", "-c", "pwd; touch mine && echo writable"]
+    )
     assert ended.output == "/tf\nwritable\n"

@@ -13,6 +13,8 @@ from tests.lib.person import Person
 
 CREATE, START = "/containers/create$", "/start$"
 
+pytestmark = pytest.mark.usefixtures("ada")
+
 
 @pytest.fixture(scope="module")
 def ada(lab: Lab) -> Person:
@@ -22,7 +24,7 @@ def ada(lab: Lab) -> Person:
 
 
 @pytest.fixture(autouse=True)
-def stopped(lab: Lab, fake_engine: FakeEngine, behave: None) -> Iterator[None]:
+def stopped(lab: Lab, fake_engine: FakeEngine) -> Iterator[None]:
     """No test leaves a server, or a container that nobody wants."""
     yield
     fake_engine.clear_faults()
@@ -76,7 +78,7 @@ def test_a_start_makes_one_container_and_a_stop_leaves_none(
 
 
 def test_every_start_is_a_fresh_container_with_a_name_of_its_own(
-    lab: Lab, ada: Person, fake_engine: FakeEngine
+    lab: Lab, fake_engine: FakeEngine
 ) -> None:
     names = set()
     for _ in range(3):
@@ -86,9 +88,7 @@ def test_every_start_is_a_fresh_container_with_a_name_of_its_own(
     assert len(names) == 3
 
 
-def test_a_warm_start_makes_no_needless_calls(
-    lab: Lab, ada: Person, fake_engine: FakeEngine
-) -> None:
+def test_a_warm_start_makes_no_needless_calls(lab: Lab, fake_engine: FakeEngine) -> None:
     for _ in range(9):  # until every thread has its client
         start(lab)
         lab.api("DELETE", "users/ada/server")
@@ -100,7 +100,7 @@ def test_a_warm_start_makes_no_needless_calls(
 
 
 def test_the_limits_of_the_file_reach_the_engine_and_the_server(
-    lab: Lab, ada: Person, fake_engine: FakeEngine
+    lab: Lab, fake_engine: FakeEngine
 ) -> None:
     start(lab)
     [container] = fake_engine.containers()
@@ -111,7 +111,7 @@ def test_the_limits_of_the_file_reach_the_engine_and_the_server(
     assert environment["NVIDIA_VISIBLE_DEVICES"] == "void"
 
 
-def test_the_form_starts_the_chosen_image(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
+def test_the_form_starts_the_chosen_image(ada: Person, fake_engine: FakeEngine) -> None:
     answer = ada.start("ada", image="tensorflow")
     assert answer.status_code == 302
     ada.wait_until_running("ada")
@@ -146,7 +146,7 @@ OPTION = "The option image must be one word: the name of an image on the start p
     ],
 )
 def test_options_that_are_not_on_offer(
-    lab: Lab, ada: Person, fake_engine: FakeEngine, options: dict[str, object], sentence: str
+    lab: Lab, fake_engine: FakeEngine, options: dict[str, object], sentence: str
 ) -> None:
     before = len(fake_engine.calls_to("POST", CREATE))
     answer = start(lab, **options)
@@ -214,7 +214,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("plan", "sentence"), FAILURES)
 def test_why_a_start_failed(
-    lab: Lab, ada: Person, fake_engine: FakeEngine, plan: dict[str, object], sentence: str
+    lab: Lab, fake_engine: FakeEngine, plan: dict[str, object], sentence: str
 ) -> None:
     fake_engine.next_server(**plan)
     assert start(lab).json()["message"] == sentence
@@ -222,14 +222,12 @@ def test_why_a_start_failed(
     assert start(lab).status_code == 201
 
 
-def test_an_image_that_is_not_there(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
+def test_an_image_that_is_not_there(lab: Lab, fake_engine: FakeEngine) -> None:
     fake_engine.fail("GET", "/images/.*/json", status=404, message="No such image: t:1")
     assert start(lab).json()["message"].startswith("The image tensorflow/tensorflow:2.9.0-gpu-")
 
 
-def test_the_spawn_page_shows_the_failure_too(
-    lab: Lab, ada: Person, fake_engine: FakeEngine
-) -> None:
+def test_the_spawn_page_shows_the_failure_too(ada: Person, fake_engine: FakeEngine) -> None:
     fake_engine.next_server(exit_code=3, log=("what went wrong",))
     page = ada.start("ada", image="tensorflow")
     assert page.status_code == 500

@@ -8,7 +8,7 @@ obeys the last NVIDIA_VISIBLE_DEVICES of the container's environment and puts de
 import sys
 from pathlib import Path
 
-RUNTIME = '''\
+RUNTIME = """\
 import json, os, sys
 from pathlib import Path
 
@@ -20,9 +20,9 @@ if "create" in arguments:
     spec.setdefault("hooks", {}).setdefault("prestart", []).append(hook)
     config.write_text(json.dumps(spec))
 os.execvp("runc", ["runc", *arguments])
-'''
+"""
 
-HOOK = '''\
+HOOK = """\
 import json, os, sys
 from pathlib import Path
 
@@ -39,7 +39,7 @@ for number in numbers:
     node = root / "dev" / f"nvidia{int(number)}"
     os.mknod(node, 0o20666, os.makedev(195, int(number)))
     os.chmod(node, 0o666)
-'''
+"""
 
 
 def install(folder: Path) -> dict[str, object]:

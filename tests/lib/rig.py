@@ -76,7 +76,7 @@ class Rig:
             await engine.start(name)
             async with asyncio.timeout(RUN_SECONDS):
                 while not (state := await engine.container(name)).ended:
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await asyncio.sleep(PAUSE_SECONDS)  # the engine is asked, nothing tells
             return Ended(state, await engine.log_tail(name, 1000))
         finally:
             await engine.remove(name)

@@ -3,39 +3,39 @@
 import pytest
 
 from spawner.engine_errors import (
-    Conflict,
+    ConflictError,
     EngineError,
-    ImageMissing,
-    NoSpace,
-    NotFound,
-    Refused,
-    Unavailable,
-    Unknown,
+    ImageMissingError,
+    NoSpaceError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnknownError,
     translate,
 )
 
 OCI = "failed to create shim: OCI runtime create failed: runc create failed: unable to start"
 TABLE = [
-    (404, "No such container: 3f", NotFound),
-    (404, "No such image: tensorflow/tensorflow:2.9.0-gpu-jupyter", ImageMissing),
-    (404, "network labhub-users not found", NotFound),
-    (409, 'Conflict. The container name "/x" is already in use by container "3f".', Conflict),
-    (409, "removal of container 3f is already in progress", Conflict),
-    (400, "Conflicting options: Nano CPUs and CPU Period cannot both be set.", Refused),
-    (400, "invalid mount config for type \"bind\": bind source path does not exist", Refused),
-    (403, "authorization denied by plugin", Refused),
-    (500, 'could not select device driver "" with capabilities: [[gpu]]', Refused),
-    (500, "unresolvable CDI devices nvidia.com/gpu=9", Refused),
-    (500, f'{OCI} process: exec: "/x": stat /x: no such file or directory', Refused),
-    (400, f"{OCI} container process: exec: permission denied", Refused),
-    (500, "error while mounting volume '/v': failed to mount local volume", Refused),
-    (500, "write /var/lib/docker/x: no space left on device", NoSpace),
-    (404, "mkdir /var/lib/docker/x: no space left on device", NoSpace),
-    (500, "mkdir /x: disk quota exceeded", NoSpace),
-    (500, "server error", Unknown),
-    (502, "bad gateway", Unknown),
-    (503, "This node is not a swarm manager", Unknown),
-    (500, "", Unknown),
+    (404, "No such container: 3f", NotFoundError),
+    (404, "No such image: tensorflow/tensorflow:2.9.0-gpu-jupyter", ImageMissingError),
+    (404, "network labhub-users not found", NotFoundError),
+    (409, 'Conflict. The container name "/x" is already in use by container "3f".', ConflictError),
+    (409, "removal of container 3f is already in progress", ConflictError),
+    (400, "Conflicting options: Nano CPUs and CPU Period cannot both be set.", RefusedError),
+    (400, 'invalid mount config for type "bind": bind source path does not exist', RefusedError),
+    (403, "authorization denied by plugin", RefusedError),
+    (500, 'could not select device driver "" with capabilities: [[gpu]]', RefusedError),
+    (500, "unresolvable CDI devices nvidia.com/gpu=9", RefusedError),
+    (500, f'{OCI} process: exec: "/x": stat /x: no such file or directory', RefusedError),
+    (400, f"{OCI} container process: exec: permission denied", RefusedError),
+    (500, "error while mounting volume '/v': failed to mount local volume", RefusedError),
+    (500, "write /var/lib/docker/x: no space left on device", NoSpaceError),
+    (404, "mkdir /var/lib/docker/x: no space left on device", NoSpaceError),
+    (500, "mkdir /x: disk quota exceeded", NoSpaceError),
+    (500, "server error", UnknownError),
+    (502, "bad gateway", UnknownError),
+    (503, "This node is not a swarm manager", UnknownError),
+    (500, "", UnknownError),
 ]
 
 
@@ -46,8 +46,8 @@ def test_table(status: int, sentence: str, meaning: type[EngineError]) -> None:
 
 
 def test_only_not_found_means_gone() -> None:
-    assert issubclass(ImageMissing, NotFound)
-    assert issubclass(Unavailable, Unknown)
-    assert not issubclass(Unknown, NotFound)
+    assert issubclass(ImageMissingError, NotFoundError)
+    assert issubclass(UnavailableError, UnknownError)
+    assert not issubclass(UnknownError, NotFoundError)
     gone = [type(translate(status, "x")) for status in range(400, 600)]
-    assert gone.count(NotFound) == 1
+    assert gone.count(NotFoundError) == 1

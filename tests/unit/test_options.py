@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from spawner.options import (
     ImageCard,
     Offer,
-    OptionRefused,
+    OptionRefusedError,
     choose_image,
     form,
     from_form,
@@ -71,7 +71,7 @@ def test_a_choice_on_offer(options: object, key: str) -> None:
     ],
 )
 def test_a_choice_not_on_offer(options: object, sentence: str) -> None:
-    with pytest.raises(OptionRefused) as refusal:
+    with pytest.raises(OptionRefusedError) as refusal:
         choose_image(IMAGES, options)
     assert str(refusal.value) == sentence
 
@@ -83,12 +83,13 @@ json = st.recursive(
 
 
 @given(json | st.dictionaries(st.sampled_from(["image", "cpus"]), json))
-def test_anything_is_a_key_or_a_refusal(options: Any) -> None:  # noqa: ANN401
+def test_anything_is_a_key_or_a_refusal(options: Any) -> None:
     try:
-        assert choose_image(IMAGES, options) in IMAGES
-    except OptionRefused as refusal:
-        assert "\n" not in str(refusal)
-        assert len(str(refusal)) < 300
+        answer = choose_image(IMAGES, options)
+    except OptionRefusedError as refusal:
+        answer = str(refusal)
+        event("refused")
+    assert answer in IMAGES or (answer.isprintable() and len(answer) < 300)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,11 @@ def test_form_fields(fields: dict[str, list[str]], options: dict[str, object]) -
 OFFER = Offer(
     images=(
         ImageCard(
-            "tensorflow", "TensorFlow 2.9", "tensorflow/tensorflow:2.9.0-gpu-jupyter", "Keras", False
+            "tensorflow",
+            "TensorFlow 2.9",
+            "tensorflow/tensorflow:2.9.0-gpu-jupyter",
+            "Keras",
+            False,
         ),
         ImageCard("plain", "Plain <Python>", "labhub/plain:local", "", True),
     ),

@@ -24,7 +24,9 @@ def ada(text: str | None) -> str:
         pytest.param(f"{ROOT}\n\n", f"{ROOT}\n{ADA}\n", id="blank line"),
         pytest.param(f"{ROOT}\nada:x:7:7::/:/bin/sh\n", f"{ROOT}\n{ADA}\n", id="same name"),
         pytest.param(f"{ROOT}\nbob:x:200001:7::/:/x\n", f"{ROOT}\n{ADA}\n", id="same uid"),
-        pytest.param(f"ada2:x:5:5::/:/x\n{ROOT}\n", f"ada2:x:5:5::/:/x\n{ROOT}\n{ADA}\n", id="near"),
+        pytest.param(
+            f"ada2:x:5:5::/:/x\n{ROOT}\n", f"ada2:x:5:5::/:/x\n{ROOT}\n{ADA}\n", id="near"
+        ),
         pytest.param("broken\n", f"broken\n{ADA}\n", id="a line that is none"),
     ],
 )
