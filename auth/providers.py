@@ -130,6 +130,9 @@ def _common(login: Login, site: Site, provider: Provider) -> Traits:
         "username_pattern": r"\A[a-z][a-z0-9]{0,30}\Z",
         "allow_all": login.allow.everyone,
         "allow_existing_users": False,
+        # A request with a token is not refreshed otherwise: a token that a locked person makes
+        # before the next refresh would start servers for ever.
+        "auth_refresh_strict": True,
         "allowed_names": set(login.allow.users),
         "admin_names": set(login.admins),
         "accounts_path": site.accounts_path,

@@ -53,6 +53,13 @@ def test_lock_ends_everything(lab: Lab, fake_engine: FakeEngine) -> None:
     assert requests.get(f"{lab.url}/hub/api/user", headers=headers, timeout=30).status_code == 403
     refused = eve.api("POST", "users/eve/server", json={"image": "tensorflow"})
     assert refused.status_code == 403
+    # Her cookie lives until the next refresh; a token made with it starts nothing all the same.
+    late = eve.api("POST", "users/eve/tokens", json={"note": "late"})
+    if late.ok:
+        headers = {"Authorization": f"token {late.json()['token']}"}
+        start = f"{lab.url}/hub/api/users/eve/server"
+        late = requests.post(start, headers=headers, json={"image": "tensorflow"}, timeout=30)
+    assert late.status_code == 403
     page = lab.visitor().login("eve", PASSWORD)
     assert "Name or password is wrong." in page.text
 

@@ -43,6 +43,7 @@ COMMON = {
     "username_pattern": r"\A[a-z][a-z0-9]{0,30}\Z",
     "allow_all": False,
     "allow_existing_users": False,
+    "auth_refresh_strict": True,
     "allowed_names": set(),
     "admin_names": set(),
     "accounts_path": "/var/lib/labhub/identity.sqlite",
