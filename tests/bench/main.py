@@ -26,14 +26,14 @@ def say(*words: object) -> None:
 
 
 def measure_round(ours: Ours, other: stock.Stock, floor: Floor, number: int) -> dict[str, float]:
-    """Measure each contender once, one after the other, nothing else running."""
-    taken = {"ours": ours.measure(number)}
-    floor.learn(ours.container())
-    ours.stop(number)
-    taken["stock"] = other.measure(number)
-    other.stop(number)
-    taken["floor"] = floor.measure()
-    return taken
+    """Measure each contender once, one after the other; who is first changes with the round."""
+    contenders = [
+        ("ours", lambda: ours.measure(number, floor.learn)),
+        ("stock", lambda: other.measure(number)),
+        ("floor", floor.measure),
+    ]
+    first = number % len(contenders)
+    return {name: measured() for name, measured in contenders[first:] + contenders[:first]}
 
 
 def measure(ours: Ours, other: stock.Stock, floor: Floor, users: int) -> Seconds:

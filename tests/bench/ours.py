@@ -1,5 +1,7 @@
 """Ours: a real instance by deploy/up with one local account per user."""
 
+from collections.abc import Callable
+
 import docker
 
 from tests.bench.clock import click_to_ready, stop
@@ -21,20 +23,14 @@ class Ours:
             deployed.add_user(name)
             self.people.append((name, deployed.login(name)))
 
-    def measure(self, number: int) -> float:
-        """Return the seconds from click to ready; the server goes on running."""
+    def measure(self, number: int, show: Callable[[str], None]) -> float:
+        """Return the seconds from click to ready; `show` gets the container before it stops."""
         name, person = self.people[number]
-        return click_to_ready(person, name, OPTIONS)
-
-    def container(self) -> str:
-        """Return the id of the server that runs now."""
+        seconds = click_to_ready(person, name, OPTIONS)
         (running,) = self.deployed.servers()
-        return running["Id"]
-
-    def stop(self, number: int) -> None:
-        """Stop that user's server."""
-        name, person = self.people[number]
+        show(running["Id"])
         stop(person, name)
+        return seconds
 
 
 def engine_facts(engine: docker.DockerClient) -> dict[str, object]:
