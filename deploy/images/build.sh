@@ -25,7 +25,10 @@ base() {
             return
         fi
     fi
-    have_image "$local_tag" || base_from_debian
+    have_image "$local_tag" || {
+        lock
+        have_image "$local_tag" || base_from_debian
+    }
     echo "$local_tag"
 }
 
@@ -66,7 +69,8 @@ tensorflow() {
     elif pull "$OFFICIAL_TENSORFLOW"; then
         echo "$OFFICIAL_TENSORFLOW"
     else
-        tensorflow_from_pypi
+        lock
+        [ "$(image_label "$LOCAL_TENSORFLOW" labhub.recipe)" = "$recipe" ] || tensorflow_from_pypi
         echo "$LOCAL_TENSORFLOW"
     fi
 }
@@ -83,7 +87,10 @@ server_name() { echo "labhub/server:$(inputs_hash "$IMAGES/server")"; }
 
 server() {
     name=$(server_name)
-    have_image "$name" || server_build
+    have_image "$name" || {
+        lock
+        have_image "$name" || server_build
+    }
     echo "$name"
 }
 
@@ -100,8 +107,9 @@ bundle_name() { echo "labhub-server-$(inputs_hash "$IMAGES/server")"; }
 bundle() {
     volume=${1:-$(bundle_name)}
     if ! bundle_complete; then
+        lock
         server >/dev/null
-        bundle_fill
+        bundle_complete || bundle_fill
         bundle_complete || die "the volume $volume is not complete after filling it; is the disk of Docker's directory full?"
     fi
     echo "$volume"
@@ -147,7 +155,10 @@ dependencies_name() { echo "labhub/hub-dependencies:$(inputs_hash "$IMAGES/hub")
 
 hub() {
     name=$(hub_name)
-    have_image "$name" || hub_build
+    have_image "$name" || {
+        lock
+        have_image "$name" || hub_build
+    }
     echo "$name"
 }
 

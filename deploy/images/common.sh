@@ -30,9 +30,21 @@ make_work_dir() {
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/labhub-build.XXXXXX") ||
         die "cannot create a temporary directory in ${TMPDIR:-/tmp}; free some space or set TMPDIR"
     chmod 755 "$WORK"
-    trap 'rm -rf "$WORK"' EXIT
+    trap 'rm -rf "$WORK"; [ -z "${build_id:-}" ] || drop_build_stages "$build_id"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+}
+
+# lock: one build at a time on this host. Whoever waited looks again whether there is still work.
+lock() {
+    [ -z "${LOCKED:-}" ] || return 0
+    LOCKED=yes
+    command -v flock >/dev/null || return 0
+    exec 9>"${TMPDIR:-/tmp}/labhub-build.$(id -u).lock"
+    flock --nonblock 9 || {
+        say "another build is running on this host; waiting for it …"
+        flock 9
+    }
 }
 
 # require_free_mib MIB WHAT: a full disk is found before the work, not in its middle.

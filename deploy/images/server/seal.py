@@ -1,3 +1,4 @@
+
 """Compile what is there and write the MANIFEST by which a half-filled copy is recognised."""
 
 import compileall
@@ -22,4 +23,4 @@ def seal(root: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(seal(Path(sys.argv[1])))
+    sys.stdout.write(seal(Path(sys.argv[1])))

@@ -59,7 +59,7 @@ class ImageKernelSpecManager(KernelSpecManager):
         return specs
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Read a spec so that it starts the image's program; raise NoSuchKernel if there is none."""
+        """Read a spec so that it starts the image's program, or raise NoSuchKernel."""
         try:
             spec = super().get_kernel_spec(kernel_name)
         except NoSuchKernel:

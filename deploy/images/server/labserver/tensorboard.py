@@ -1,5 +1,6 @@
-"""TensorBoard of the image as a launcher tile: run by the image's Python, reached through the proxy."""
+"""TensorBoard as a launcher tile: run by the image's Python, reached through the proxy."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -13,10 +14,9 @@ def log_folder() -> Path:
     """Give the folder TensorBoard watches, creating it where possible."""
     notebooks = os.environ.get("LABHUB_NOTEBOOKS") or os.environ.get("HOME") or "/tmp"  # noqa: S108
     folder = Path(notebooks) / "logs"
-    try:
+    # Without the folder TensorBoard shows a page that names it; a full disk must not stop it.
+    with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        pass  # TensorBoard shows an empty page that names the folder; a full disk must not stop it
     return folder
 
 
@@ -36,7 +36,7 @@ def servers() -> dict[str, dict[str, object]]:
     """Give the proxy's entry: always reachable, shown in the launcher where the image has it."""
     return {
         "tensorboard": {
-            "command": lambda: command(),
+            "command": command,
             "timeout": READY_SECONDS,
             "new_browser_tab": True,
             "launcher_entry": {
