@@ -64,9 +64,9 @@ def test_the_hub_answers_through_the_proxy(first: Deployment) -> None:
 
 def test_secrets_are_for_root_only(first: Deployment) -> None:
     folder = first.dir / "secrets"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700  # noqa: PLR2004 - the mode
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-    assert SECRETS <= set(files)
+    assert set(files) >= SECRETS
     assert set(files.values()) == {0o600}
     for name in SECRETS:
         assert re.fullmatch(r"[0-9a-f]{64}", (folder / name).read_text()), name
@@ -74,7 +74,8 @@ def test_secrets_are_for_root_only(first: Deployment) -> None:
 
 def test_everything_carries_the_instance_in_its_labels(first: Deployment) -> None:
     for role in ("hub", "proxy"):
-        labels = json.loads(docker("inspect", "-f", "{{json .Config.Labels}}", first.container(role)))
+        (found,) = json.loads(docker("inspect", first.container(role)))
+        labels = found["Config"]["Labels"]
         assert (labels["labhub.instance"], labels["labhub.role"]) == (first.name, role)
     (network,) = json.loads(docker("network", "inspect", f"{first.name}-users"))
     assert network["Labels"] == {"labhub.instance": first.name, "labhub.role": "network"}
@@ -124,7 +125,7 @@ def test_a_changed_file_replaces_the_hub_and_keeps_the_proxy(second: Deployment)
 
 
 def test_another_hub_image_with_the_same_proxy_keeps_the_proxy(second: Deployment) -> None:
-    image = docker("inspect", "-f", "{{.Config.Image}}", second.container("hub")).strip()
+    image = image_of(second, "hub")
     older = f"labhub/hub:older-{second.name}"
     docker("tag", image, older)
     try:
@@ -133,7 +134,7 @@ def test_another_hub_image_with_the_same_proxy_keeps_the_proxy(second: Deploymen
         decisions.write_text(decisions.read_text().replace(proxy, f"LABHUB_PROXY_IMAGE={older}"))
         assert second.up().status == 0
         before = identity(second)
-        assert docker("inspect", "-f", "{{.Config.Image}}", second.container("proxy")) == older + "\n"
+        assert image_of(second, "proxy") == older
         assert second.up().status == 0
         assert identity(second) == before
         assert second.down("--purge", "--yes", "--keep-images").status == 0
@@ -209,20 +210,25 @@ def test_a_second_run_for_the_same_instance_is_refused_while_one_works(first: De
 
 
 def test_labhub_on_an_instance_that_is_not_there(tmp_path: Path) -> None:
-    done = Deployment(tmp_path / "nowhere", 20000).labhub("user", "list")
+    place = Deployment(tmp_path / "nowhere", 20000)
+    done = place.labhub("user", "list")
     assert done.status == 1
     assert done.complaints == [
-        f"the hub of {tmp_path}/nowhere is not running: start it with deploy/up --dir {tmp_path}/nowhere"
+        f"the hub of {place.dir} is not running: start it with deploy/up --dir {place.dir}"
     ]
+
+
+def image_of(deployment: Deployment, role: str) -> str:
+    """The name of the image that a container was made from."""
+    return docker("inspect", "-f", "{{.Config.Image}}", deployment.container(role)).strip()
 
 
 def start_server(deployment: Deployment) -> None:
     """A container with the labels of a user's server, which runs until it is stopped."""
-    image = docker("inspect", "-f", "{{.Config.Image}}", deployment.container("hub")).strip()
     docker(
         "run", "--detach", "--init", "--network", f"{deployment.name}-users",
         "--label", f"labhub.instance={deployment.name}", "--label", "labhub.role=server",
-        image, "sleep", "600",
+        image_of(deployment, "hub"), "sleep", "600",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Driving deploy/up, deploy/down and deploy/labhub as an operator does, and looking at what is left.
+"""Driving deploy/up, deploy/down and deploy/labhub as an operator does; seeing what is left.
 
 Everything runs without a terminal, so that no question can wait for an answer.
 """

@@ -23,7 +23,7 @@ class OldEngine:
             "/version": json.dumps({
                 "Version": version, "ApiVersion": api, "MinAPIVersion": "1.24",
                 "Os": "linux", "Arch": "amd64",
-                "Components": [{"Name": "Engine", "Version": version, "Details": {"ApiVersion": api}}],
+                "Components": [{"Name": "Engine", "Version": version}],
             }),
             "/info": json.dumps({
                 "ServerVersion": version, "DockerRootDir": "/var/lib/docker",
@@ -31,7 +31,9 @@ class OldEngine:
                 "PidsLimit": limits, "SecurityOptions": [], "InitCommit": {"ID": "de40ad0"},
             }),
         }  # fmt: skip
-        self._server = socketserver.ThreadingUnixStreamServer(str(path), _handler(self.answers, api))
+        self._server = socketserver.ThreadingUnixStreamServer(
+            str(path), _handler(self.answers, api)
+        )
 
     @property
     def url(self) -> str:
@@ -68,12 +70,13 @@ def _handler(answers: dict[str, str], api: str) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def address_string(self) -> str:
             return "unix"  # a unix socket has no client address to print
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_args: object) -> None:
             """Say nothing; the test reads what deploy/up says."""
 
     return Handler

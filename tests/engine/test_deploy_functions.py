@@ -1,0 +1,84 @@
+"""The decisions in deploy/lib that need no engine: sourced by sh, asked, answered."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+LIB = Path(__file__).parents[2] / "deploy" / "lib"
+
+
+def sh(script: str, *parts: str) -> subprocess.CompletedProcess[str]:
+    """Run a script after sourcing these parts of deploy/lib."""
+    sources = "".join(f". {LIB}/{part}.sh\n" for part in parts)
+    return subprocess.run(
+        ["sh", "-euc", f"deploy={LIB.parent}\n{sources}{script}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "floor", "below"),
+    [
+        ("19.03.15", "20.10", True),
+        ("20.10.24+dfsg1", "20.10", False),
+        ("20.10", "20.10", False),
+        ("29.5.1", "29.5.1", False),
+        ("28.5.2", "29.5.1", True),
+        ("1.1.5+ds1", "1.3.6", True),
+        ("29.10.0", "29.5.1", False),
+    ],
+)
+def test_versions_are_compared_by_number(version: str, floor: str, below: bool) -> None:
+    assert (sh(f"version_below '{version}' '{floor}'", "engine").returncode == 0) is below
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [
+        ("/srv/labhub", "labhub"),
+        ("/srv/labhub/", "labhub"),
+        ("/srv/../srv/labhub", "labhub"),
+        ("/srv/lab2", "labhub-23a921"),
+    ],
+)
+def test_an_instance_is_named_by_its_directory(directory: str, name: str) -> None:
+    assert sh(f"read_dir '{directory}'; echo $instance", "arguments").stdout == f"{name}\n"
+
+
+STUBS = """
+dir=/srv/labhub
+die() { echo "$*"; exit 1; }
+say() { echo "$*"; }
+get_tensorflow() { tensorflow=$what_is_there; }
+have_image() { [ "$1" = "$what_is_there" ]; }
+"""
+
+
+def test_the_official_image_that_cannot_be_had_is_never_replaced_silently() -> None:
+    there = "what_is_there=$local_tensorflow\n"
+    done = sh(STUBS + there + 'get_image "$official_tensorflow"', "images")
+    assert done.returncode == 1
+    assert "write 'image: labhub/tensorflow:2.9.0-jupyter-local'" in done.stdout
+
+
+def test_the_official_image_satisfies_its_own_name_only() -> None:
+    there = "what_is_there=$official_tensorflow\n"
+    assert sh(STUBS + there + 'get_image "$official_tensorflow"', "images").returncode == 0
+    done = sh(STUBS + there + 'get_image "$local_tensorflow"', "images")
+    assert done.returncode == 1
+    assert "write 'image: tensorflow/tensorflow:2.9.0-gpu-jupyter'" in done.stdout
+
+
+def test_a_secret_is_made_once_and_an_empty_one_is_named(tmp_path: Path) -> None:
+    script = f'dir={tmp_path}\ndie() {{ echo "$*"; exit 1; }}\nmake_secrets'
+    assert sh(script, "secrets").returncode == 0
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert sh(script, "secrets").returncode == 0
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
+    (tmp_path / "secrets" / "crypt_key").write_text("")
+    done = sh(script, "secrets")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{tmp_path}/secrets/crypt_key is empty: ")
