@@ -340,7 +340,7 @@ KEYS = st.sampled_from([
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60) | st.binary(max_size=60))
 def test_no_text_makes_it_fail_in_another_way(write: Write, content: str | bytes) -> None:
@@ -360,7 +360,7 @@ VALUES = st.recursive(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(path=KEYS, value=VALUES)
 def test_no_value_makes_it_fail_in_another_way(write: Write, path: str, value: object) -> None:
