@@ -1,6 +1,6 @@
 """deploy/up on a Debian with nothing on it: no Docker, no systemd, no sudo, no compose.
 
-Slow (about four minutes): the packages are really installed. The images come from the first
+Slow (minutes for each release): the packages are really installed. The images come from the first
 engine, because building them again would show nothing new.
 """
 
@@ -23,16 +23,16 @@ images:
 """
 
 
-@pytest.fixture(scope="module")
-def base() -> str:
-    """Debian 12 as an image."""
-    return build("base", "bookworm")
+@pytest.fixture(params=["bookworm", "trixie"])
+def base(request: pytest.FixtureRequest) -> str:
+    """A Debian release as an image: 12 has Compose 1 and Docker 20.10, 13 Compose 2 and 26.1."""
+    return build("base", request.param)
 
 
-@pytest.fixture(scope="module")
-def machine(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareMachine]:
-    """A bare Debian 12."""
-    with BareMachine(tmp_path_factory.mktemp("bare") / "machine", base) as bare:
+@pytest.fixture
+def machine(base: str, tmp_path: Path) -> Iterator[BareMachine]:
+    """A Debian with nothing on it."""
+    with BareMachine(tmp_path / "machine", base) as bare:
         yield bare
 
 

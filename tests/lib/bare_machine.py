@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from tests.lib.deploy import ROOT, Call, call, docker
 
@@ -78,8 +78,8 @@ class BareMachine:
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.wait()
-        for rule in self._rules():
-            subprocess.run(["iptables", *rule("-D")], check=False)
+        for rule in self._rules("-D"):
+            subprocess.run(["iptables", *rule], check=False)
         _run("ip", "netns", "del", self.name)
         subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -167,18 +167,19 @@ class BareMachine:
             ("route", "add", "default", "via", outside),
         ):
             _run("ip", "-n", self.name, *words)
-        for rule in self._rules():
-            _run("iptables", *rule("-I"))
+        for rule in self._rules("-I"):
+            _run("iptables", *rule)
 
-    def _rules(self):  # noqa: ANN202 - three small functions
+    def _rules(self, verb: str) -> tuple[tuple[str, ...], ...]:
+        """Let it out through this machine's address; `verb` is -I or -D."""
         network = f"10.99.{self.third}.0/24"
         return (
-            lambda verb: (verb, "FORWARD", "-i", self.name, "-j", "ACCEPT"),
-            lambda verb: (verb, "FORWARD", "-o", self.name, "-j", "ACCEPT"),
-            lambda verb: ("-t", "nat", verb, "POSTROUTING", "-s", network,
-                          "!", "-o", self.name, "-j", "MASQUERADE"),
+            (verb, "FORWARD", "-i", self.name, "-j", "ACCEPT"),
+            (verb, "FORWARD", "-o", self.name, "-j", "ACCEPT"),
+            ("-t", "nat", verb, "POSTROUTING", "-s", network, "!", "-o", self.name,
+             "-j", "MASQUERADE"),
         )  # fmt: skip
 
 
-def _run(*argv: str, stdin=None) -> None:  # noqa: ANN001
+def _run(*argv: str, stdin: IO[bytes] | None = None) -> None:
     subprocess.run(argv, check=True, capture_output=True, stdin=stdin)
