@@ -28,3 +28,5 @@ def page(browser: Browser, request: pytest.FixtureRequest, artefacts: Path) -> I
         if report is not None and report.failed:
             picture(opened, f"failed-{request.node.name}", artefacts)
             print(f"at the end the browser was at {opened.url}")
+            if "lab" in request.fixturenames:
+                print(request.getfixturevalue("lab").logs())

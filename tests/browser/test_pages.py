@@ -57,7 +57,7 @@ FOR_MEMBERS = (
     Address("spawn", "/hub/spawn", "Start your server"),
     Address("tokens", "/hub/token", "Tokens"),
     Address("not-running", "/hub/user/ada/lab", "Your server is not running"),
-    Address("account", "/services/accounts/", "Your account"),
+    Address("account", "/services/accounts/", "ada"),
 )
 
 
