@@ -185,7 +185,8 @@ info = 'labtest-1.0.dist-info'
 with zipfile.ZipFile('labtest-1.0-py3-none-any.whl', 'w') as wheel:
     wheel.writestr('labtest.py', 'answer = 42')
     wheel.writestr(f'{info}/METADATA', 'Metadata-Version: 2.1\\nName: labtest\\nVersion: 1.0\\n')
-    wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    wheel.writestr(f'{info}/WHEEL',
+                   'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
     wheel.writestr(f'{info}/RECORD', '')
 """
     install = (

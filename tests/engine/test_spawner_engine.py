@@ -33,7 +33,7 @@ def image() -> str:
 @pytest.fixture(scope="module")
 def servers(engine: docker.DockerClient) -> Iterator[Rig]:
     """An instance where ada has an account."""
-    with rig(engine, build("bundle")) as made:
+    with rig(engine) as made:
         made.sign_in("ada")
         yield made
 
@@ -61,7 +61,7 @@ def test_the_life_of_a_container(servers: Rig, image: str) -> None:
         made = await engine.create(name, body(servers, image, "sh", "-c", "echo hello; exit 3"))
         assert (await engine.container(made)).status == "created"
         await engine.start(made)
-        while not (state := await engine.container(made)).ended:
+        while not (state := await engine.container(made)).ended:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         assert (state.name, state.exit_code, state.out_of_memory) == (name, 3, False)
         assert await engine.log_tail(made, 10) == "hello\n"

@@ -39,7 +39,7 @@ class Rig:
     """One instance on a real engine."""
 
     def __init__(self, folder: Path, bundle: str) -> None:
-        """Lay out the instance's directories in `folder`."""
+        """Lay out the instance's directories in `folder`; no bundle means an empty one."""
         name = f"labtest-{secrets.token_hex(3)}"
         for each in ("state", "volumes"):
             (folder / each).mkdir()
@@ -48,7 +48,7 @@ class Rig:
             state_dir=folder / "state", state_dir_on_host=folder / "state",
             volumes_dir=folder / "volumes", volumes_dir_on_host=folder / "volumes",
             port=1, api_port=1, hub_port=1, accounts_port=1, network=f"{name}-users",
-            gateway="127.0.0.1", bundle=bundle,
+            gateway="127.0.0.1", bundle=bundle or f"{name}-bundle",
         )  # fmt: skip
         self.desk = Desk(self.lab)
 
@@ -75,20 +75,22 @@ class Rig:
             await engine.create(name, body)
             await engine.start(name)
             async with asyncio.timeout(RUN_SECONDS):
-                while not (state := await engine.container(name)).ended:
-                    await asyncio.sleep(PAUSE_SECONDS)  # the engine is asked, nothing tells
+                while not (state := await engine.container(name)).ended:  # noqa: ASYNC110
+                    await asyncio.sleep(PAUSE_SECONDS)
             return Ended(state, await engine.log_tail(name, 1000))
         finally:
             await engine.remove(name)
 
 
 @contextmanager
-def rig(client: docker.DockerClient, bundle: str) -> Iterator[Rig]:
+def rig(client: docker.DockerClient, bundle: str = "") -> Iterator[Rig]:
     """Make an instance with its network; remove everything of it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="labhub-rig-"))
     folder.chmod(0o755)
     made = Rig(folder, bundle)
     mine = {"labhub.instance": made.lab.name}
+    if not bundle:
+        client.volumes.create(made.lab.bundle, labels=mine)
     network = client.networks.create(made.lab.network, labels={**mine, "labhub.role": "network"})
     try:
         yield made
