@@ -5,8 +5,8 @@
 apt() { env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 "$@"; }
 missing_packages_for_tests() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3 python3-venv'
-    command -v git >/dev/null || printf ' git'
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf ' ca-certificates'
+    ! wants engine || command -v git >/dev/null || printf ' git'
     ! wants browser || chromium_path >/dev/null || chromium_packages
 }
 
