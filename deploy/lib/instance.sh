@@ -21,9 +21,10 @@ configuration_errors() {
     sed -i -e "s#/etc/labhub/#$dir/#g" -e 's/^Error: //' -e '/^[[:space:]]*$/d' "$scratch/configuration"
 }
 
-# refuse_bad_configuration: the same check once more, now that the image is certainly there.
+# refuse_bad_configuration: the check that had to wait until the image was there.
 refuse_bad_configuration() {
-    [ -e "$dir/labhub.yaml" ] || return 0
+    [ -e "$dir/labhub.yaml" ] && [ "$checked_by" != "$hub_tag" ] || return 0
+    checked_by=$hub_tag
     if configuration_errors; then
         say_configuration_errors
         complain "Correct it and run deploy/up again; what runs was not touched."
@@ -46,7 +47,6 @@ write_configuration() {
     chmod 644 "$dir/.labhub.yaml.new"
     mv "$dir/.labhub.yaml.new" "$dir/labhub.yaml"
     say "  $dir/labhub.yaml written; every key is explained in it"
-    refuse_bad_configuration
 }
 
 make_state() {

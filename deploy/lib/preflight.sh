@@ -3,6 +3,7 @@
 # All checks run before anything is changed; the failing ones are all shown.
 
 failures=0
+checked_by=
 
 found() { say "  found    $*"; }
 will() { say "  will     $*"; }
@@ -168,6 +169,7 @@ check_configuration() {
         say_configuration_errors
     else
         found "$dir/labhub.yaml, valid"
+        checked_by=$hub_tag
     fi
 }
 

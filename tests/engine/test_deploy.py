@@ -1,4 +1,7 @@
-"""deploy/up, deploy/down and deploy/labhub on the real engine: one instance's whole life."""
+"""deploy/up, deploy/down and deploy/labhub on the real engine: two instances' lives.
+
+An instance is expensive, so its tests follow each other in the order in which they stand here.
+"""
 
 import json
 import re
@@ -20,14 +23,14 @@ SECRETS = {
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """An instance that is up; its tests may restart it but leave it up."""
+    """An instance that every test leaves as it was."""
     yield from deployed(tmp_path_factory.mktemp("first") / "lab")
 
 
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[Deployment]:
-    """A second instance, for one test."""
-    yield from deployed(tmp_path / "lab")
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A second instance, which lives through changes, a stop and its removal."""
+    yield from deployed(tmp_path_factory.mktemp("second") / "lab")
 
 
 def deployed(folder: Path) -> Iterator[Deployment]:
@@ -82,16 +85,12 @@ def test_everything_carries_the_instance_in_its_labels(first: Deployment) -> Non
     assert network["Options"]["com.docker.network.bridge.enable_icc"] == "false"
 
 
-def test_a_second_run_changes_nothing(first: Deployment) -> None:
+def test_a_second_run_changes_nothing_and_logs_no_secret(first: Deployment) -> None:
     before = identity(first)
     done = first.up()
     assert done.status == 0, done
     assert identity(first) == before
     assert "run already and are up to date" in done.stdout
-
-
-def test_the_log_never_holds_the_sign_in_link(first: Deployment) -> None:
-    done = first.up()
     (link,) = re.findall(r"http://\S+/services/accounts/\S+", done.stdout)
     assert f":{first.port}/" in link
     log = (first.dir / "up.log").read_text()
@@ -101,15 +100,43 @@ def test_the_log_never_holds_the_sign_in_link(first: Deployment) -> None:
         assert (first.dir / "secrets" / name).read_text() not in log + done.stdout
 
 
-def test_no_link_once_an_admin_has_a_password(second: Deployment) -> None:
-    done = second.labhub("user", "list", "--json")
-    assert [(row["user"], row["admin"]) for row in json.loads(done.stdout)] == [("admin", True)]
-    argv = ("docker", "exec", "-i", f"{second.name}-hub", "labhub", "user", "add", "ada", "--admin",
-            "--password-stdin")  # fmt: skip
-    assert pipe("a long enough passphrase\n", *argv).status == 0
-    done = second.up()
-    assert "/services/accounts/" not in done.stdout, done
-    assert "an admin can sign in" in done.stdout
+def test_a_wrong_file_touches_nothing_that_runs(first: Deployment) -> None:
+    before = identity(first)
+    file = first.dir / "labhub.yaml"
+    good = file.read_text()
+    file.write_text(good + "\nquota: {}\n")
+    try:
+        done = first.up()
+    finally:
+        file.write_text(good)
+    assert done.status == 1, done
+    assert "quota" in done.complaints[0]
+    assert identity(first) == before
+
+
+def test_purge_asks_and_without_an_answer_removes_nothing(first: Deployment) -> None:
+    before = identity(first)
+    done = first.down("--purge")
+    assert done.status == 1, done
+    assert "add --yes" in done.complaints[0]
+    assert identity(first) == before
+
+
+def test_a_second_run_for_the_same_instance_is_refused_while_one_works(first: Deployment) -> None:
+    lock = f"/run/lock/{first.name}.lock"
+    up = f"deploy/up --dir {first.dir} --port {first.port}"
+    done = call("flock", lock, "sh", "-c", up, seconds=120)
+    assert done.status == 1, done
+    assert "is at work" in done.complaints[0]
+
+
+def test_labhub_on_an_instance_that_is_not_there(tmp_path: Path) -> None:
+    place = Deployment(tmp_path / "nowhere", 20000)
+    done = place.labhub("user", "list")
+    assert done.status == 1
+    assert done.complaints == [
+        f"the hub of {place.dir} is not running: start it with deploy/up --dir {place.dir}"
+    ]
 
 
 def test_a_changed_file_replaces_the_hub_and_keeps_the_proxy(second: Deployment) -> None:
@@ -137,29 +164,29 @@ def test_another_hub_image_with_the_same_proxy_keeps_the_proxy(second: Deploymen
         assert image_of(second, "proxy") == older
         assert second.up().status == 0
         assert identity(second) == before
-        assert second.down("--purge", "--yes", "--keep-images").status == 0
+        decisions.write_text(decisions.read_text().replace(older, image))
+        assert second.up().status == 0
     finally:
-        docker("rmi", older)
+        docker("rmi", "--no-prune", older)
 
 
-def test_a_wrong_file_touches_nothing_that_runs(first: Deployment) -> None:
-    before = identity(first)
-    file = first.dir / "labhub.yaml"
-    good = file.read_text()
-    file.write_text(good + "\nquota: {}\n")
-    try:
-        done = first.up()
-    finally:
-        file.write_text(good)
-    assert done.status == 1, done
-    assert "quota" in done.complaints[0]
-    assert identity(first) == before
+def test_no_link_once_an_admin_has_a_password(second: Deployment) -> None:
+    done = second.labhub("user", "list", "--json")
+    assert [(row["user"], row["admin"]) for row in json.loads(done.stdout)] == [("admin", True)]
+    argv = ("docker", "exec", "-i", f"{second.name}-hub", "labhub", "user", "add", "ada", "--admin",
+            "--password-stdin")  # fmt: skip
+    assert pipe("a long enough passphrase\n", *argv).status == 0
+    done = second.up()
+    assert "/services/accounts/" not in done.stdout, done
+    assert "an admin can sign in" in done.stdout
 
 
-def test_down_keeps_everything_and_up_brings_it_back(second: Deployment) -> None:
+def test_down_stops_servers_keeps_everything_and_up_brings_it_back(second: Deployment) -> None:
     before = identity(second)
+    start_server(second)
     done = second.down()
     assert done.status == 0, done
+    assert "the users' servers: 1 stopped" in done.stdout, done
     assert set(second.traces()) == {"networks", "directory"}
     assert second.up().status == 0
     after = identity(second)
@@ -167,55 +194,19 @@ def test_down_keeps_everything_and_up_brings_it_back(second: Deployment) -> None
     assert {**after, "containers": None} == {**before, "containers": None}
 
 
-def test_down_stops_the_users_servers_too(second: Deployment) -> None:
-    start_server(second)
-    done = second.down()
-    assert "the users' servers: 1 stopped" in done.stdout, done
-    assert "containers" not in second.traces()
-
-
-def test_two_instances_stand_beside_each_other(first: Deployment, second: Deployment) -> None:
-    before = identity(first)
+def test_purge_takes_one_instance_and_leaves_the_other_and_an_admins_own_files(
+    first: Deployment, second: Deployment
+) -> None:
     assert hub_version(first) == hub_version(second)
-    assert first.name != second.name
-    start_server(second)
-    assert second.down("--purge", "--yes", "--keep-images").status == 0
-    assert second.traces() == {}
-    assert identity(first) == before
-    assert hub_version(first)
-
-
-def test_purge_asks_and_a_wrong_name_removes_nothing(first: Deployment) -> None:
     before = identity(first)
-    done = first.down("--purge")
-    assert done.status == 1, done
-    assert "add --yes" in done.complaints[0]
-    assert identity(first) == before
-
-
-def test_purge_leaves_an_admins_own_files(second: Deployment) -> None:
     (second.dir / "notes.txt").write_text("mine")
+    start_server(second)
     done = second.down("--purge", "--yes", "--keep-images")
     assert done.status == 0, done
     assert [path.name for path in second.dir.iterdir()] == ["notes.txt"]
     assert set(second.traces()) == {"directory"}
-
-
-def test_a_second_run_for_the_same_instance_is_refused_while_one_works(first: Deployment) -> None:
-    lock = f"/run/lock/{first.name}.lock"
-    up = f"deploy/up --dir {first.dir} --port {first.port}"
-    done = call("flock", lock, "sh", "-c", up, seconds=120)
-    assert done.status == 1, done
-    assert "is at work" in done.complaints[0]
-
-
-def test_labhub_on_an_instance_that_is_not_there(tmp_path: Path) -> None:
-    place = Deployment(tmp_path / "nowhere", 20000)
-    done = place.labhub("user", "list")
-    assert done.status == 1
-    assert done.complaints == [
-        f"the hub of {place.dir} is not running: start it with deploy/up --dir {place.dir}"
-    ]
+    assert identity(first) == before
+    assert hub_version(first)
 
 
 def image_of(deployment: Deployment, role: str) -> str:
