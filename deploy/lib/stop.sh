@@ -27,7 +27,7 @@ networks_of() { docker network ls -q --filter "label=labhub.instance=$instance";
 volumes_of() { docker volume ls -q --filter "label=labhub.instance=$instance"; }
 
 stop_instance() {
-    stop_containers "the hub" "$(containers_of hub)" 60
+    stop_containers "the hub" "$(containers_of hub)" 20
     stop_containers "the users' servers" "$(containers_of server)" 10
     stop_containers "the proxy" "$(containers_of proxy)" 10
     stop_containers "what is left" "$(containers_of "")" 10
