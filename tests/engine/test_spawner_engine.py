@@ -17,6 +17,7 @@ from spawner.engine_errors import (
     RefusedError,
     UnavailableError,
 )
+from spawner.failure import NoAccountError
 from spawner.launch import Launch, Request
 from spawner.progress import Steps
 from spawner.storage import StorageError, ensure_volume
@@ -158,3 +159,19 @@ def test_a_start_removes_leftovers_and_leaves_nothing_when_undone(servers: Rig, 
     text = next((servers.lab.state_dir / "passwd").glob("*.passwd")).read_text()
     assert text.startswith("root:x:0:0:root:/root:/bin/bash\n")
     assert text.endswith("\nada:x:200000:200000:ada:/tf/notebooks:/bin/bash\n")
+
+
+def test_without_an_account_nothing_is_made(servers: Rig, image: str) -> None:
+    async def start() -> None:
+        request = Request(servers.config(image, {}), "nobody", "", {})
+        launch = Launch(servers.desk, request, Steps())
+        with pytest.raises(NoAccountError) as error:
+            await launch.prepare()
+        failure = await launch.failed(error.value, 1, "")
+        assert failure.status_code == 403
+        assert failure.jupyterhub_message == (
+            "There is no account for this user yet: sign in once first."
+        )
+        assert await servers.desk.engine.labelled(launch.labels) == []
+
+    run(start())
