@@ -7,17 +7,17 @@ from typing import Any
 NAMES = ("ours", "stock", "floor")
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of all values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-int(share * 100) * len(ordered) // 100) - 1)]
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the smallest value that at least `percent` % of all values do not exceed."""
+    rank = -(-percent * len(values) // 100)  # rounded up, in integers
+    return sorted(values)[rank - 1]
 
 
 def figures(values: Sequence[float]) -> dict[str, Any]:
     """Return median, p95 and every single value."""
     return {
         "median": round(statistics.median(values), 3),
-        "p95": round(percentile(values, 0.95), 3),
+        "p95": round(percentile(values, 95), 3),
         "all": [round(value, 3) for value in values],
     }
 
