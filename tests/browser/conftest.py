@@ -7,9 +7,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.lib.browser import chromium, picture, visit
+from tests.lib.deployed import Deployed
 from tests.lib.engine import engine, instance
+from tests.lib.lab import Lab
 
 __all__ = ["engine", "instance"]
+
+LOG_LINES = 200
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +32,15 @@ def page(browser: Browser, request: pytest.FixtureRequest, artefacts: Path) -> I
         if report is not None and report.failed:
             picture(opened, f"failed-{request.node.name}", artefacts)
             print(f"at the end the browser was at {opened.url}")
-            if "lab" in request.fixturenames:
-                print(request.getfixturevalue("lab").logs())
+            for name in {"lab", "instance"} & set(request.fixturenames):
+                print(logs(request.getfixturevalue(name)))
+
+
+def logs(hub: Lab | Deployed) -> str:
+    """Return the ends of all logs of a hub and its servers."""
+    if isinstance(hub, Lab):
+        return hub.logs()
+    mine = {"label": f"labhub.instance={hub.name}"}
+    found = hub.engine.containers.list(all=True, filters=mine)
+    ends = [(each.name, each.logs(tail=LOG_LINES).decode(errors="replace")) for each in found]
+    return "\n".join(f"--- {name} ---\n{end}" for name, end in ends)
