@@ -22,7 +22,7 @@ from tornado.websocket import websocket_connect
 
 ENTRY = ["/opt/labserver/bin/python3", "-I", "-m", "jupyterhub.singleuser"]
 PREFIX = "/user/ada/"
-TOKEN = "a-token-only-this-test-knows"  # noqa: S105
+TOKEN = "a-token-only-this-test-knows"
 MEMORY_BYTES = 1 << 30
 CPUS = 1.5
 READY_SECONDS = 60
@@ -227,7 +227,7 @@ def _gateway(config: dict[str, str]) -> str:
 
 
 def wait_for_answer(container: Container) -> str:
-    """Give host:port once /api answers; fail with the log when the server dies or takes too long."""
+    """Give host:port once /api answers; fail with the log when the server dies or is late."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         container.reload()
