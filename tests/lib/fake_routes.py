@@ -2,10 +2,8 @@
 
 import asyncio
 import base64
-import io
 import json
 import struct
-import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
@@ -15,7 +13,14 @@ from aiohttp import web
 from tests.lib.fake_life import Life
 from tests.lib.fake_rules import Body, EngineError
 from tests.lib.fake_state import Container
-from tests.lib.fake_views import details, event_matches, labels_match, matches, summary
+from tests.lib.fake_views import (
+    details,
+    event_matches,
+    labels_match,
+    matches,
+    summary,
+    tar_of,
+)
 
 LIFE: web.AppKey[Life] = web.AppKey("life", Life)
 routes = web.RouteTableDef()
@@ -188,16 +193,7 @@ async def archive(request: web.Request) -> web.Response:
         "Content-Type": "application/x-tar",
         "X-Docker-Container-Path-Stat": encoded,
     }
-    return web.Response(body=_tar(PurePosixPath(path).name, content), headers=headers)
-
-
-def _tar(name: str, content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    return web.Response(body=tar_of(PurePosixPath(path).name, content), headers=headers)
 
 
 # images, volumes, networks, the engine itself

@@ -1,5 +1,8 @@
 """What the fake engine shows of its objects, and which of them a filter selects."""
 
+import io
+import tarfile
+
 from tests.lib.fake_life import Life
 from tests.lib.fake_rules import Body, EngineError
 from tests.lib.fake_state import Container
@@ -67,3 +70,13 @@ def event_matches(event: Body, wanted: dict[str, list[str]]) -> bool:
         and event["id"] in wanted.get("container", [event["id"]])
         and labels_match(event["Actor"]["Attributes"], wanted.get("label", []))
     )
+
+
+def tar_of(name: str, content: bytes) -> bytes:
+    """Return a tar archive that holds one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
