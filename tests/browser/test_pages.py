@@ -222,6 +222,7 @@ def test_skip_link_is_the_first_stop_and_moves_the_focus(ada: Page) -> None:
 def test_home_of_a_running_server(ada: Page, lab: Lab, artefacts: Path) -> None:
     press_start(ada, lab, "TensorFlow 2.9, CPU")
     expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+    lab.restart_hub()
     ada.goto(f"{lab.url}/hub/home")
     state(ada, "Running")
     facts = ada.locator("dl")

@@ -39,9 +39,16 @@ class Lab:
             has=self.page.locator(".jp-DirListing-itemText", has_text=exactly)
         )
 
+    def _open(self, name: str) -> None:
+        """Open an entry by Enter: between the clicks of a double click the list may be sorted."""
+        entry = self.file(name)
+        entry.click()
+        expect(entry).to_have_class(re.compile("jp-mod-selected"))
+        self.page.keyboard.press("Enter")
+
     def open_folder(self, name: str) -> Self:
         """Go into a folder of the file browser."""
-        self.file(name).dblclick()
+        self._open(name)
         crumbs = self.page.locator(".jp-FileBrowser-crumbs")
         expect(crumbs).to_contain_text(name)
         return self
@@ -68,7 +75,7 @@ class Lab:
 
     def open_notebook(self, name: str) -> "Notebook":
         """Open a notebook of the file browser."""
-        self.file(name).dblclick()
+        self._open(name)
         return Notebook(self.page).idle()
 
 
