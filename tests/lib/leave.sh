@@ -79,14 +79,22 @@ is_ours() {
 }
 
 stop_engine() {
-    if [ -d /run/systemd/system ]; then
+    if [ -s "$work/dockerd.pid" ]; then
+        stop_dockerd "$(cat "$work/dockerd.pid")"
+    elif [ -d /run/systemd/system ]; then
         systemctl stop docker.socket docker
-    elif [ -s /run/labhub-dockerd.pid ]; then
-        kill "$(cat /run/labhub-dockerd.pid)"
     elif [ -x /etc/init.d/docker ]; then
         /etc/init.d/docker stop
     fi >/dev/null 2>&1 || :
     echo "    the engine that this run started was stopped"
+}
+
+stop_dockerd() {
+    kill "$1"
+    for _ in $(seq 60); do
+        kill -0 "$1" || return 0
+        sleep 0.5
+    done
 }
 
 # Under sudo, what was made in the checkout belongs to the person again.

@@ -102,6 +102,8 @@ make_engine() {
     if [ "$answered" = no ]; then
         # shellcheck disable=SC2034 # read by leave.sh
         engine_started=yes
+        # deploy/down ends an engine whose pid lies there, and later tiers still need this one
+        [ ! -s /run/labhub-dockerd.pid ] || mv /run/labhub-dockerd.pid "$work/dockerd.pid"
         remember_images
     fi
 }
