@@ -6,8 +6,16 @@ apt() { env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
 missing_packages_for_tests() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3 python3-venv'
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf ' ca-certificates'
-    ! wants engine || command -v git >/dev/null || printf ' git'
+    ! wants engine || packages_for_engine
     ! wants browser || chromium_path >/dev/null || chromium_packages
+}
+
+# The engine tier makes networks and bare machines of its own.
+packages_for_engine() {
+    local pair
+    for pair in git:git ip:iproute2 iptables:iptables mmdebstrap:mmdebstrap; do
+        command -v "${pair%:*}" >/dev/null || printf ' %s' "${pair#*:}"
+    done
 }
 
 # Ubuntu's chromium package is a pointer to snap, which containers and servers often lack.
