@@ -54,9 +54,9 @@ def test_from_the_setup_link_to_a_model_that_lasts(
     open_tensorboard(lab, artefacts)
     keep_the_kernel_over_a_restart_of_the_hub(notebook, instance)
     stop(page, instance, artefacts)
-    lab = start(page, artefacts, again=True).open_folder("notebooks")
+    lab = start(page, artefacts, again=True)
+    notebook = lab.open_notebook("notebooks/first.ipynb")
     expect(lab.file("losses.json")).to_be_visible()
-    notebook = lab.open_notebook("first.ipynb")
     assert notebook.first_output() == trained
     assert notebook.run(READ) == "4 losses are still here"
     picture(page, "day-9-still-there", artefacts)

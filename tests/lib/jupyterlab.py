@@ -39,16 +39,12 @@ class Lab:
             has=self.page.locator(".jp-DirListing-itemText", has_text=exactly)
         )
 
-    def _open(self, name: str) -> None:
-        """Open an entry by Enter: between the clicks of a double click the list may be sorted."""
+    def open_folder(self, name: str) -> Self:
+        """Go into a folder of the file browser, by Enter: rows may move between two clicks."""
         entry = self.file(name)
         entry.click()
         expect(entry).to_have_class(re.compile("jp-mod-selected"))
         self.page.keyboard.press("Enter")
-
-    def open_folder(self, name: str) -> Self:
-        """Go into a folder of the file browser."""
-        self._open(name)
         crumbs = self.page.locator(".jp-FileBrowser-crumbs")
         expect(crumbs).to_contain_text(name)
         return self
@@ -73,10 +69,11 @@ class Lab:
         self.launcher().locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
         return Notebook(self.page).idle()
 
-    def open_notebook(self, name: str) -> "Notebook":
-        """Open a notebook of the file browser."""
-        self._open(name)
-        return Notebook(self.page).idle()
+    def open_notebook(self, path: str) -> "Notebook":
+        """Open a notebook by its link, and nothing else of what was open before."""
+        begin, _, _ = self.page.url.partition("/lab")
+        self.page.goto(f"{begin}/lab/tree/{path}?reset")
+        return Notebook(self.ready().page).idle()
 
 
 class Notebook:
