@@ -30,7 +30,7 @@ make_work_dir() {
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/labhub-build.XXXXXX") ||
         die "cannot create a temporary directory in ${TMPDIR:-/tmp}; free some space or set TMPDIR"
     chmod 755 "$WORK"
-    trap 'rm -rf "$WORK"; [ -z "${build_id:-}" ] || drop_build_stages "$build_id"' EXIT
+    trap 'rm -rf "$WORK"; [ -z "${build_id:-}" ] || drop_build_stages' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
 }
@@ -122,7 +122,9 @@ progress_lines() {
 build_image() {
     tag=$1 recipe=$2 context=$3
     shift 3
+    lock
     started=$(date +%s)
+    drop_build_stages
     build_id=$(date +%s).$$
     log_file=${LABHUB_BUILD_LOG:-$WORK/build.log}
     say "building $tag …"
@@ -135,7 +137,7 @@ build_image() {
         BUILDKIT_PROGRESS=plain docker_cli build --force-rm --tag "$tag" --label "labhub.recipe=$recipe" \
             --build-arg "BUILD_ID=$build_id" "$@" "$context" 2>&1 && echo 0 >"$WORK/build.rc"
     } | progress_lines "$log_file"
-    drop_build_stages "$build_id"
+    drop_build_stages
     if [ "$(cat "$WORK/build.rc")" -ne 0 ]; then
         tail -n 15 "$log_file" | sed 's/^/  | /' >&2
         grep -q 'no space left on device' "$log_file" &&
@@ -146,8 +148,9 @@ build_image() {
 }
 
 # The legacy builder keeps build stages as untagged images; they hold the host's CA and pip files.
+# With the lock held none is in use, so those of a build that was killed go as well.
 drop_build_stages() {
-    for image in $(docker_cli image ls -q --no-trunc --filter "label=labhub.build=$1" --filter dangling=true | sort -u); do
+    for image in $(docker_cli image ls -q --no-trunc --filter label=labhub.build --filter dangling=true | sort -u); do
         docker_cli image rm "$image" >/dev/null 2>&1 || :
     done
 }

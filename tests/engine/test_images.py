@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tarfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,16 @@ from tests.lib.images import BUILD, build
 REPOSITORY = BUILD.parents[2]
 SUSPICIOUS = re.compile(r"^(host|recipe|source)/|^(etc|root)/.*(pip\.conf|npmrc)$")
 SECRET_INDEX = "https://reader:open-sesame@packages.example.org/simple"
+TWO_STAGES = """
+ARG BASE
+FROM ${BASE} AS build
+ARG BUILD_ID
+LABEL labhub.build=${BUILD_ID}
+COPY host/ /host/
+RUN test -s /host/ca.crt && wc -c < /host/ca.crt > /size
+FROM scratch
+COPY --from=build /size /size
+"""
 OFFICIAL_ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "LANG": "C.UTF-8",
@@ -85,11 +96,24 @@ def test_nothing_of_this_host_is_in_any_layer(
     assert "BEGIN CERTIFICATE" not in history
 
 
-def test_no_build_stage_is_left_behind(engine: docker.DockerClient, image: str) -> None:
-    assert image
-    stages = engine.images.list(all=True, filters={"label": "labhub.build", "dangling": True})
-    running = engine.containers.list(filters={"label": "labhub.build"})
-    assert running or stages == []
+def test_a_build_stage_and_what_it_got_of_the_host_are_gone_afterwards(
+    engine: docker.DockerClient, tmp_path: Path, run_id: str
+) -> None:
+    """A build like the real ones, only small: the stage reads the host's files, the image not."""
+    tag = f"labhub/stages:{run_id}"
+    (tmp_path / "Dockerfile").write_text(TWO_STAGES)
+    script = '. ./common.sh; make_work_dir; host_files "$3/host"; build_image "$@"'
+    base = f"BASE={build('base', 'trixie')}"
+    command = ["sh", "-euc", script, "sh", tag, "test", tmp_path, "--build-arg", base]
+    environment = os.environ | {"IMAGES": str(BUILD.parent)}
+    try:
+        subprocess.run(command, check=True, cwd=BUILD.parent, env=environment)
+        names = [file.name for _, file in layers(engine, tag, tmp_path) if file.isfile()]
+        assert names == ["size"]
+        stages = {"label": "labhub.build", "dangling": True}
+        assert engine.images.list(all=True, filters=stages) == []
+    finally:
+        engine.images.remove(tag, force=True)
 
 
 def test_a_credential_of_pips_configuration_stays_in_the_build(tmp_path: Path) -> None:
@@ -206,6 +230,18 @@ def test_the_hub_image_has_its_commands_on_the_path(
     assert lines == ["6.1.1", "5.3.0", "Usage: labhub [OPTIONS] COMMAND [ARGS]..."]
     config = engine.images.get(build("hub")).attrs["Config"]
     assert (config["Entrypoint"], config["Cmd"]) == (None, ["labhub", "hub"])
+
+
+def test_the_lock_has_what_the_package_asks_for() -> None:
+    """After a change of pyproject's versions deploy/images/lock.sh must have run."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    lock = (BUILD.parent / "hub/requirements.lock").read_text().lower().splitlines()
+    exact = [
+        pin.lower().replace(".", "-", 1) if pin.startswith("ruamel.") else pin.lower()
+        for pin in project["dependencies"]
+        if "==" in pin
+    ]
+    assert [pin for pin in exact if pin not in lock] == []
 
 
 def test_the_proxys_lock_names_no_registry() -> None:
