@@ -154,6 +154,9 @@ def test_admin_page_does_not_offer_what_would_not_work(ada: Page, lab: Lab) -> N
     expect(ada.get_by_role("button", name="Stop All")).to_be_visible()
     for name in ("Start All", "Shutdown Hub", "Add Users"):
         expect(ada.get_by_role("button", name=name)).to_be_hidden()
+    ada.get_by_role("button", name="Manage Groups").click()
+    expect(ada.get_by_role("button", name="Back")).to_be_visible()
+    expect(ada.get_by_role("button", name="New Group")).to_be_hidden()
 
 
 def test_admin_page_is_refused_to_members(bob: Page, lab: Lab, artefacts: Path) -> None:
