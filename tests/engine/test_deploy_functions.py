@@ -82,3 +82,32 @@ def test_a_secret_is_made_once_and_an_empty_one_is_named(tmp_path: Path) -> None
     done = sh(script, "secrets")
     assert done.returncode == 1
     assert done.stdout.startswith(f"{tmp_path}/secrets/crypt_key is empty: ")
+
+
+# An engine with one version of everything for each reason to keep it, and one for none.
+VERSIONS = r"""
+hub_tag=labhub/hub:current server_tag=labhub/server:current bundle=labhub-server-current
+build=name_of
+say() { echo "$*"; }
+name_of() { echo labhub/hub-dependencies:current; }
+docker() {
+    case "$*" in
+        "image ls "*labhub/hub) printf 'labhub/hub:%s\n' current old young busy ;;
+        "image ls "*labhub/hub-dependencies) printf 'labhub/hub-dependencies:%s\n' current old ;;
+        "image ls "*labhub/server) printf 'labhub/server:%s\n' current old elsewhere ;;
+        "volume ls "*) printf 'labhub-server-%s\n' current old young elsewhere ;;
+        "image inspect "*young | "volume inspect "*young) date -Is ;;
+        "image inspect "* | "volume inspect "*) echo 2020-01-01T00:00:00Z ;;
+        "ps "*) echo another ;;
+        "inspect "*) printf 'PATH=/bin\nLABHUB_BUNDLE=labhub-server-elsewhere\n' ;;
+        *busy) return 1 ;;
+        *" rm "*) echo "$*" ;;
+    esac
+}
+"""
+
+
+def test_an_upgrade_removes_only_versions_that_nothing_names() -> None:
+    done = sh(VERSIONS + "remove_old_versions", "tidy")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "  4 older images and bundles removed\n"

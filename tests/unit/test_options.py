@@ -79,6 +79,7 @@ def test_a_choice_not_on_offer(options: object, sentence: str) -> None:
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
 )
 
 
