@@ -24,6 +24,7 @@ FROM scratch
 COPY --from=tools /bin/busybox /bin/busybox
 COPY --from=tools /bin/busybox /bin/sh
 """
+TEXT = {"type": "file", "format": "text", "content": "mine"}
 # What a kernel tells about where it runs, as one JSON object.
 WHERE = """
 import json, os, sys
@@ -165,7 +166,7 @@ def test_the_launcher_offers_tensorboard_where_the_image_has_it(
         "enabled": True,
         "title": "TensorBoard",
         "path_info": "tensorboard/",
-        "category": "Other",
+        "category": "Notebook",
         "icon_url": f"{PREFIX}server-proxy/icon/tensorboard",
     }
     assert (
@@ -174,6 +175,29 @@ def test_the_launcher_offers_tensorboard_where_the_image_has_it(
         .startswith("image/svg")
     )
     assert tile(debian)["enabled"] is False
+
+
+def test_what_is_begun_beside_the_volume_is_made_in_it(tensorflow: Server) -> None:
+    made = tensorflow.post("api/contents/tf", json={"type": "notebook"}).json()
+    assert made["path"] == "tf/notebooks/Untitled.ipynb"
+    assert tensorflow.get(f"api/contents/{made['path']}").json()["writable"] is True
+
+
+def test_files_of_the_image_are_read_only_and_copied_into_the_volume(tensorflow: Server) -> None:
+    bashrc = tensorflow.get("api/contents/etc/bash.bashrc").json()
+    assert bashrc["writable"] is False
+    refused = tensorflow.put("api/contents/tf/lost.txt", json=TEXT)
+    assert refused.status_code == 403
+    assert refused.json()["message"] == (
+        "Files outside the folder tf/notebooks belong to the image and do not last: "
+        "save yours in tf/notebooks."
+    )
+    kept = tensorflow.put("api/contents/tf/notebooks/kept.txt", json=TEXT)
+    assert kept.status_code == 201
+    moved = tensorflow.patch("api/contents/tf/notebooks/kept.txt", json={"path": "tf/kept.txt"})
+    assert moved.status_code == 403
+    copy = tensorflow.post("api/contents/tf", json={"copy_from": "etc/bash.bashrc"}).json()
+    assert copy["path"] == "tf/notebooks/bash.bashrc"
 
 
 def test_usage_is_shown_with_its_limits(any_server: Server) -> None:
@@ -194,7 +218,9 @@ def test_lab_shows_usage_and_asks_no_one_for_news(tensorflow: Server) -> None:
     notification = setting("@jupyterlab/apputils-extension:notification")
     assert (notification["fetchNews"], notification["checkForUpdates"]) == ("false", False)
     assert setting("@jupyterlab/apputils-extension:sanitizer")["allowCommandLinker"] is False
-    assert setting("@jupyter-server/resource-usage:topbar-item")["enable"] is True
+    bars = setting("@jupyter-server/resource-usage:topbar-item")
+    assert bars["enable"] is True
+    assert bars["cpu"] == {"label": f"CPU (limit {CPUS * 100:g}%): "}
 
 
 def test_a_half_filled_bundle_is_recognised_and_filled_again(

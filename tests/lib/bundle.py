@@ -115,6 +115,12 @@ class Server:
     def post(self, path: str, **options: object) -> requests.Response:
         return self._request("POST", path, **options)
 
+    def put(self, path: str, **options: object) -> requests.Response:
+        return self._request("PUT", path, **options)
+
+    def patch(self, path: str, **options: object) -> requests.Response:
+        return self._request("PATCH", path, **options)
+
     def _request(self, method: str, path: str, **options: object) -> requests.Response:
         headers = {"Authorization": f"token {TOKEN}"}
         url = f"http://{self.address}{PREFIX}{path}"

@@ -1,6 +1,6 @@
 """JupyterLab as a person uses it, by names and roles a person sees.
 
-notebook = Lab(page).ready().open_folder("notebooks").new_notebook()
+notebook = Lab(page).ready().new_notebook()
 assert notebook.run("print(6 * 7)") == "42"
 """
 
@@ -39,16 +39,6 @@ class Lab:
             has=self.page.locator(".jp-DirListing-itemText", has_text=exactly)
         )
 
-    def open_folder(self, name: str) -> Self:
-        """Go into a folder of the file browser, by Enter: rows may move between two clicks."""
-        entry = self.file(name)
-        entry.click()
-        expect(entry).to_have_class(re.compile("jp-mod-selected"))
-        self.page.keyboard.press("Enter")
-        crumbs = self.page.locator(".jp-FileBrowser-crumbs")
-        expect(crumbs).to_contain_text(name)
-        return self
-
     # the launcher
 
     def launcher(self) -> Locator:
@@ -65,7 +55,7 @@ class Lab:
         return self.launcher().locator(".jp-LauncherCard").filter(has=label).first
 
     def new_notebook(self) -> "Notebook":
-        """Create a notebook from the first kernel of the launcher, where the file browser is."""
+        """Create a notebook from the first kernel of the launcher."""
         self.launcher().locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
         return Notebook(self.page).idle()
 

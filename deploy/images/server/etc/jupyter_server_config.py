@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 from labserver.tensorboard import servers
+from labserver.usage import settings_folder
 
 c = get_config()
 
 c.ServerApp.kernel_spec_manager_class = "labserver.kernels.ImageKernelSpecManager"
+c.ServerApp.contents_manager_class = "labserver.contents.LastingContents"
 # A new one at every start: a key kept in the volume would never change.
 c.ServerApp.cookie_secret = secrets.token_bytes(32)
 # Not installed in the image, or nothing to serve: language servers find no program here.
@@ -22,6 +24,7 @@ c.ServerApp.terminado_settings = {"shell_command": [shell]}
 # /tf and the user's volume are different file systems, between which a trash can cannot move files.
 c.FileContentsManager.delete_to_trash = False
 
+c.LabApp.app_settings_dir = c.JupyterNotebookApp.app_settings_dir = settings_folder()
 c.LabApp.extension_manager = "readonly"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

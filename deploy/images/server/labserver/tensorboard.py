@@ -43,7 +43,8 @@ def servers() -> dict[str, dict[str, object]]:
                 "enabled": is_installed(),
                 "title": "TensorBoard",
                 "icon_path": ICON,
-                "category": "Other",
+                # The only category whose tiles show an icon of their own.
+                "category": "Notebook",
             },
         }
     }
