@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceDir:
 
 
 @pytest.fixture
-def labhub(accounts: ModuleType, home: InstanceDir) -> Labhub:  # noqa: ARG001 - they must exist
+def labhub(accounts: ModuleType, home: InstanceDir) -> Labhub:
     """Return a function that runs `labhub user WORDS…`."""
 
     def run(*words: str, text: str = "") -> Result:

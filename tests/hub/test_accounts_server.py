@@ -237,24 +237,24 @@ def until(ready: Callable[[], bool], seconds: float = 30.0) -> None:
 # a bad environment
 
 
-def _missing_variable(directory: InstanceDir, env: dict[str, str]) -> None:  # noqa: ARG001
+def _missing_variable(directory: InstanceDir, env: dict[str, str]) -> None:
     del env["LABHUB_SECRETS"]
 
 
-def _missing_state(directory: InstanceDir, env: dict[str, str]) -> None:  # noqa: ARG001
+def _missing_state(directory: InstanceDir, env: dict[str, str]) -> None:
     env["LABHUB_STATE"] = "/nowhere/state"
 
 
-def _no_database(directory: InstanceDir, env: dict[str, str]) -> None:  # noqa: ARG001
+def _no_database(directory: InstanceDir, env: dict[str, str]) -> None:
     (directory.state / "accounts.sqlite").write_text("this is no database, it only looks like one")
 
 
-def _newer_database(directory: InstanceDir, env: dict[str, str]) -> None:  # noqa: ARG001
+def _newer_database(directory: InstanceDir, env: dict[str, str]) -> None:
     with sqlite3.connect(directory.state / "accounts.sqlite") as database:
         database.execute("CREATE TABLE accounts_account (something TEXT)")
 
 
-def _damaged_keys(directory: InstanceDir, env: dict[str, str]) -> None:  # noqa: ARG001
+def _damaged_keys(directory: InstanceDir, env: dict[str, str]) -> None:
     (directory.secrets / "accounts.json").write_text("{}")
 
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auth.accounts import AccountBook
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
 from tests.lib.person import Person
@@ -215,11 +214,10 @@ def test_a_removed_container_is_a_stopped_server(lab: Lab, fake_engine: FakeEngi
 
 
 def test_slow_stops_delay_no_start(lab: Lab, fake_engine: FakeEngine) -> None:
-    accounts = AccountBook(lab.dir.state / "identity.sqlite")
     names = ["u1", "u2", "u3", "u4", "u5"]
     for name in names:
-        accounts.sign_in("local", name, name, name)
-        lab.api("POST", f"users/{name}")
+        lab.add_user(name)
+        lab.login(name)
         fake_engine.next_server(stop_seconds=5)
         assert lab.api("POST", f"users/{name}/server").status_code == 201
     with ThreadPoolExecutor(len(names)) as pool:

@@ -15,9 +15,7 @@ BUILD = Path(__file__).parents[2] / "deploy/images/build.sh"
 @cache
 def build(*command: str) -> str:
     """Run build.sh and give the name it prints; what exists already is not built again."""
-    result = subprocess.run(
-        [BUILD, *command], check=False, capture_output=True, text=True
-    )
+    result = subprocess.run([BUILD, *command], check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-1]
 

@@ -23,6 +23,7 @@ sources() { # sources OPTIONS: the three lines every Debian installation has
     echo "deb $1$security $suite-security main"
 }
 sources '' >"$scratch/sources.list"
+# shellcheck disable=SC2016 # $1 is for mmdebstrap's own shell
 sources "[signed-by=$scratch/keys.asc] " | mmdebstrap --quiet --variant=minbase --include=ca-certificates \
     --aptopt='Acquire::Check-Valid-Until "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \

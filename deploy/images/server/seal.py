@@ -1,4 +1,3 @@
-
 """Compile what is there and write the MANIFEST by which a half-filled copy is recognised."""
 
 import compileall
