@@ -38,7 +38,7 @@ base_from_debian() {
     started=$(date +%s)
     sh "$IMAGES/base/make.sh" "$suite" "$WORK/base.tar" >"$WORK/base.log" 2>&1 || {
         tail -n 5 "$WORK/base.log" | sed 's/^/  | /' >&2
-        die "Debian $suite could not be fetched from ${LABHUB_DEBIAN_MIRROR:-http://deb.debian.org/debian}; check the network or set LABHUB_DEBIAN_MIRROR to a mirror you can reach"
+        die "Debian $suite could not be fetched${LABHUB_DEBIAN_MIRROR:+ from $LABHUB_DEBIAN_MIRROR}; check the network or set LABHUB_DEBIAN_MIRROR to a mirror you can reach"
     }
     docker_cli import -c 'CMD ["bash"]' -c 'LABEL labhub.built=local' \
         -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
