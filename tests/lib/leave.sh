@@ -56,7 +56,8 @@ remove_labelled() {
 
 # Children before parents, so several rounds; an image that somebody else uses by now stays.
 remove_new_images() {
-    local image before
+    local image before found
+    found=$(new_images | wc -l)
     docker volume ls -q --filter label=labhub.role=bundle | sort | comm -13 "$work/bundles" - |
         xargs -r docker volume rm >/dev/null 2>&1 || :
     for _ in 1 2 3; do
@@ -66,7 +67,7 @@ remove_new_images() {
         done
         [ "$(new_images | wc -l)" -lt "$before" ] || break
     done
-    echo "    images: $before new ones found, $(new_images | wc -l) left (--keep keeps them for the next run)"
+    echo "    images: $found new ones found, $(new_images | wc -l) left (--keep keeps them for the next run)"
 }
 
 new_images() { docker image ls -aq --no-trunc | sort -u | comm -13 "$work/images" -; }
