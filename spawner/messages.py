@@ -31,6 +31,7 @@ UNEXPECTED = (
     "The server could not be started because of an error in the hub; tell your administrator."
 )
 
+KILLED = 137  # 128 + SIGKILL
 LOG_LINES = 20
 LOG_LINE_LENGTH = 400
 _SECRET = re.compile(
@@ -102,9 +103,14 @@ def timed_out(seconds: float) -> str:
 
 def ended(exit_code: int, *, out_of_memory: bool, memory_bytes: int) -> str:
     """Say why a server ended while it was starting."""
+    limit = format_bytes(memory_bytes)
     if out_of_memory:
-        limit = format_bytes(memory_bytes)
         return f"The server ran out of memory while starting: its limit is {limit}."
+    if exit_code == KILLED:  # engines sometimes hear of the end before they hear of its cause
+        return (
+            "The server was killed while it was starting, "
+            f"most likely because it needed more than its limit of {limit} of memory."
+        )
     return f"The server ended while it was starting, with exit code {exit_code}."
 
 

@@ -20,6 +20,11 @@ GIB = 1024**3
             "The server ran out of memory while starting: its limit is 8 GiB.",
         ),
         (
+            messages.ended(137, out_of_memory=False, memory_bytes=8 * GIB),
+            "The server was killed while it was starting, most likely because it needed more than "
+            "its limit of 8 GiB of memory.",
+        ),
+        (
             messages.timed_out(54.0),
             "The server did not answer within 54 seconds and was removed.",
         ),
