@@ -38,6 +38,7 @@ hostname bare
 exec sleep infinity
 """
 REMEMBER_PID = 'echo $$ >/run/under-test.pid; exec "$@"'
+CGROUPS = Path("/sys/fs/cgroup")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -53,6 +54,7 @@ class BareMachine:
         self.name = f"lh{uuid.uuid4().hex[:8]}"
         self.third = 100 + os.getpid() % 100
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._hierarchies = cgroup_hierarchies()
 
     def __enter__(self) -> Self:
         """Unpack, connect and enter."""
@@ -78,11 +80,33 @@ class BareMachine:
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.wait()
+        self._dissolve_hierarchies()
         for rule in self._rules("-D"):
             subprocess.run(["iptables", *rule], check=False)
         _run("ip", "netns", "del", self.name)
         subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _dissolve_hierarchies(self) -> None:
+        """Take back the cgroup hierarchies that Debian's cgroupfs-mount made in there.
+
+        They outlive their mounts while they hold groups, and an engine out here that meets one
+        without a mount watches no container for running out of memory any more.
+        """
+        place = self.folder / "hierarchy"
+        deadline = time.monotonic() + 30
+        while (left := cgroup_hierarchies() - self._hierarchies) and time.monotonic() < deadline:
+            for name in left:
+                place.mkdir(exist_ok=True)
+                _run("mount", "-t", "cgroup", "-o", name, "cgroup", str(place))
+                groups = sorted((each for each in place.rglob("*") if each.is_dir()), reverse=True)
+                for group in groups:
+                    group.rmdir()
+                _run("umount", str(place))
+            time.sleep(0.5)
+        for name in {each.name for each in CGROUPS.iterdir()} - self._hierarchies:
+            if CGROUPS.joinpath(name).is_dir() and not any(CGROUPS.joinpath(name).iterdir()):
+                CGROUPS.joinpath(name).rmdir()
 
     def run(self, *argv: str, seconds: float = 120) -> Call:
         """Run a command inside to its end."""
@@ -179,6 +203,13 @@ class BareMachine:
             ("-t", "nat", verb, "POSTROUTING", "-s", network, "!", "-o", self.name,
              "-j", "MASQUERADE"),
         )  # fmt: skip
+
+
+def cgroup_hierarchies() -> set[str]:
+    """Return the controllers of cgroup v1 that have a hierarchy on this machine."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    names = {name for line in lines for name in line.split(":")[1].split(",")}
+    return {name for name in names if name and "=" not in name}
 
 
 def _run(*argv: str, stdin: IO[bytes] | None = None) -> None:
