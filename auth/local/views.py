@@ -59,7 +59,9 @@ class ThrottledPost:
         return response
 
     def _empty(self) -> dict[str, Any]:
-        return {key: value for key, value in self.get_form_kwargs().items() if key != "data"}
+        """Return what makes a form that nothing was typed into, so that it complains of nothing."""
+        typed = ("data", "files")
+        return {key: value for key, value in self.get_form_kwargs().items() if key not in typed}
 
     def form_valid(self, form: Form) -> HttpResponse:
         """Forget the failures before this success."""

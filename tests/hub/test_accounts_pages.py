@@ -235,6 +235,7 @@ def test_guessing_is_slowed_down(accounts: ModuleType) -> None:
     refused = browser.sign_in("ada", PASSWORD)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
     assert "Please wait 2 seconds" in refused.content.decode()
+    assert "This field is required" not in refused.content.decode()
     assert not browser.signed_in()
 
 
