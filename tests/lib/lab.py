@@ -112,16 +112,13 @@ class Lab:
         self.start_hub()
 
     def _hub_answers(self) -> bool:
-        if not listens(self.dir.hub_port):
-            return False
-        if self.uses_accounts and not listens(self.dir.accounts_port):
-            return False
+        """Whether the hub and its accounts answer through the proxy, as deploy/up waits for."""
+        paths = ["hub/health", *(["services/accounts/health"] if self.uses_accounts else [])]
         try:
-            return (
-                requests.get(f"{self.url}/hub/health", timeout=2).status_code == requests.codes.ok
-            )
+            answers = [requests.get(f"{self.url}/{path}", timeout=2) for path in paths]
         except requests.RequestException:
             return False
+        return all(answer.status_code == requests.codes.ok for answer in answers)
 
     def _labels(self, role: str) -> dict[str, str]:
         return {"labhub.instance": self.name, "labhub.role": role}
