@@ -106,6 +106,8 @@ def instance_environment(instance: Instance) -> dict[str, str]:
         "LABHUB_NETWORK": instance.network,
         "LABHUB_GATEWAY": instance.gateway,
         "LABHUB_BUNDLE": instance.bundle,
+        "LABHUB_CGROUP": str(instance.cgroup_dir),
+        "LABHUB_ENGINE_PATIENCE": f"{instance.engine_patience:g}",
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "LABHUB_"
+FACTOR_MIN, FACTOR_MAX = 0.01, 100.0
 
 # Volumes and containers begin with the name; auth/identity.py keeps the whole below 63 characters.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,12}[a-z0-9])?")
@@ -22,7 +23,11 @@ class InstanceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance. Paths end in `_on_host` where the engine, not this process, must find them."""
+    """One instance. Paths end in `_on_host` where the engine, not this process, must find them.
+
+    `cgroup_dir` is the host's, as this process sees it; `engine_patience` multiplies the deadline
+    of every call to the engine, for machines with slow disks.
+    """
 
     name: str
     config_path: Path
@@ -38,6 +43,8 @@ class Instance:
     network: str
     gateway: str
     bundle: str
+    cgroup_dir: Path = Path("/sys/fs/cgroup")
+    engine_patience: float = 1.0
 
     @property
     def local_url(self) -> str:
@@ -72,6 +79,8 @@ def read_instance(environ: Mapping[str, str]) -> Instance:
         network=_text(environ, "NETWORK"),
         gateway=_address(environ, "GATEWAY"),
         bundle=_text(environ, "BUNDLE"),
+        cgroup_dir=_path({f"{PREFIX}CGROUP": "/sys/fs/cgroup", **environ}, "CGROUP"),
+        engine_patience=_factor({f"{PREFIX}ENGINE_PATIENCE": "1", **environ}, "ENGINE_PATIENCE"),
     )
 
 
@@ -94,6 +103,20 @@ def _port(environ: Mapping[str, str], name: str) -> int:
         msg = f"{PREFIX}{name}={text[:40]!r} is not a port: run deploy/up again"
         raise InstanceError(msg)
     return int(text)
+
+
+def _factor(environ: Mapping[str, str], name: str) -> float:
+    """Return a variable that must be a positive number: what every engine deadline is times."""
+    text = _text(environ, name)
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not FACTOR_MIN <= factor <= FACTOR_MAX:
+        bounds = f"between {FACTOR_MIN:g} and {FACTOR_MAX:g}"
+        msg = f"{PREFIX}{name}={text[:40]!r} is not a number {bounds}"
+        raise InstanceError(msg)
+    return factor
 
 
 def _name(environ: Mapping[str, str], name: str) -> str:

@@ -59,6 +59,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "LABHUB_NETWORK": "labhub-users",
         "LABHUB_GATEWAY": "172.18.0.1",
         "LABHUB_BUNDLE": "labhub-server-0123456789ab",
+        "LABHUB_CGROUP": "/sys/fs/cgroup",
+        "LABHUB_ENGINE_PATIENCE": "1",
     }
 
 

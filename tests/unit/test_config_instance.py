@@ -78,6 +78,10 @@ def test_every_variable_is_needed(name: str, value: str | None) -> None:
         ("LABHUB_ACCOUNTS_PORT", "9" * 5000, "is not a port"),
         ("LABHUB_STATE", "state", "is not an absolute path"),
         ("LABHUB_GATEWAY", "gateway", "is not an IP address"),
+        ("LABHUB_CGROUP", "cgroup", "is not an absolute path"),
+        ("LABHUB_ENGINE_PATIENCE", "long", "is not a number between 0.01 and 100"),
+        ("LABHUB_ENGINE_PATIENCE", "nan", "is not a number between 0.01 and 100"),
+        ("LABHUB_ENGINE_PATIENCE", "0", "is not a number between 0.01 and 100"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(name: str, value: str, problem: str) -> None:

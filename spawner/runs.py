@@ -1,0 +1,77 @@
+"""The words for what runs and how it ended. Pure data, shared by all that follow a server's life.
+
+A run is one attempt of one holder, with one container; the container's name is its key, because
+it is known before the container exists and is never used twice. A receipt says how a run ended,
+or that a kernel was killed inside a server that goes on.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Holder(NamedTuple):
+    """Whose server: a user, and the server's name, empty for the default one."""
+
+    user: str
+    server: str
+
+
+class Reason(StrEnum):
+    """Why a server ended. The values are metric labels and stand in the store."""
+
+    USER = "user"  # its user stopped it
+    ADMIN = "admin"  # an admin did, in the hub or on the machine
+    CANCELLED = "cancelled"  # the start was cancelled
+    IDLE = "idle"  # nobody used it
+    TIME_LIMIT = "time_limit"  # its session was over
+    OUT_OF_MEMORY = "out_of_memory"
+    EXITED = "exited"  # the image's process ended by itself
+    START_FAILED = "start_failed"  # it never answered
+    ENGINE_RESTARTED = "engine_restarted"  # the engine ended it, or the machine went down
+    LOST = "lost"  # the container is gone and nobody saw it go
+    UNKNOWN = "unknown"  # it was stopped, and nobody noted by whom
+
+
+class Kind(StrEnum):
+    """What ended."""
+
+    SERVER = "server"
+    KERNEL = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt. `container` is empty until the engine has made it; times are UTC.
+
+    `stop` and `actor` say that somebody asked for its end, who, and why; both are empty before.
+    """
+
+    name: str
+    holder: Holder
+    image: str
+    memory_bytes: int
+    began: datetime
+    container: str = ""
+    stop: Reason | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a run ended, or (`Kind.KERNEL`) that a process in it was killed for its memory.
+
+    `peak_bytes` is None where nobody measured, `exit_code` where the engine does not tell.
+    """
+
+    run: str
+    holder: Holder
+    kind: Kind
+    at: datetime
+    reason: Reason
+    limit_bytes: int
+    exit_code: int | None = None
+    peak_bytes: int | None = None
+    actor: str = ""
+    log: tuple[str, ...] = ()
