@@ -4,21 +4,19 @@
 the real entry point as the spawner does and gives a `Server` to talk to.
 """
 
-import asyncio
 import json
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import docker
 import requests
 from docker.models.containers import Container
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+
+from tests.lib.kernel import ANSWER_SECONDS, Kernels, Output
 
 ENTRY = ["/opt/labserver/bin/python3", "-I", "-m", "jupyterhub.singleuser"]
 PREFIX = "/user/ada/"
@@ -26,7 +24,6 @@ TOKEN = "a-token-only-this-test-knows"
 MEMORY_BYTES = 1 << 30
 CPUS = 1.5
 READY_SECONDS = 60
-ANSWER_SECONDS = 120
 USER = {
     "name": "ada",
     "kind": "user",
@@ -93,15 +90,6 @@ def hub_environment(gateway: str, port: int) -> dict[str, str]:
     }
 
 
-@dataclass
-class Output:
-    """What one executed cell wrote, and whether it ended well."""
-
-    status: str = "aborted"
-    text: str = ""
-    errors: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Server:
     """A running server: HTTP below its prefix, and cells run by its kernels."""
@@ -128,63 +116,12 @@ class Server:
 
     def execute(self, code: str) -> Output:
         """Start a python3 kernel, run one cell over the websocket, shut the kernel down."""
-        answer = self.post("api/kernels", json={"name": "python3"})
-        answer.raise_for_status()
-        kernel = answer.json()["id"]
+        kernels = Kernels(f"http://{self.address}{PREFIX}", TOKEN)
+        kernel = kernels.start()
         try:
-            return asyncio.run(asyncio.wait_for(self._cell(kernel, code), ANSWER_SECONDS))
+            return kernels.run(kernel, code)
         finally:
-            self._request("DELETE", f"api/kernels/{kernel}")
-
-    async def _cell(self, kernel: str, code: str) -> Output:
-        url = f"ws://{self.address}{PREFIX}api/kernels/{kernel}/channels"
-        socket = await websocket_connect(
-            HTTPRequest(url, headers={"Authorization": f"token {TOKEN}"})
-        )
-        request = _execute_request(code)
-        await socket.write_message(json.dumps(request))
-        output, awaited = Output(), {"reply", "output"}
-        while awaited and (raw := await socket.read_message()) is not None:
-            awaited.discard(_take(json.loads(raw), request["header"]["msg_id"], output))
-        socket.close()
-        return output
-
-
-def _execute_request(code: str) -> dict:
-    header = {
-        "msg_id": uuid.uuid4().hex,
-        "msg_type": "execute_request",
-        "username": "ada",
-        "session": uuid.uuid4().hex,
-        "version": "5.3",
-        "date": "2026-01-01T00:00:00Z",
-    }
-    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}}
-    return {
-        "header": header,
-        "parent_header": {},
-        "metadata": {},
-        "content": content | {"allow_stdin": False, "stop_on_error": True},
-        "channel": "shell",
-        "buffers": [],
-    }
-
-
-def _take(message: dict, request: str, output: Output) -> str:
-    """Add one message of the kernel; return what it ends: the reply, or all output (idle)."""
-    if message["parent_header"].get("msg_id") != request:
-        return ""
-    content = message["content"]
-    if message["msg_type"] == "stream":
-        output.text += content["text"]
-    elif message["msg_type"] == "error":
-        output.errors += content["traceback"]
-    elif message["msg_type"] == "execute_reply":
-        output.status = content["status"]
-        return "reply"
-    elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-        return "output"
-    return ""
+            kernels.end(kernel)
 
 
 @contextmanager
