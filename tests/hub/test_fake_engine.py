@@ -151,3 +151,26 @@ def test_a_client_that_is_too_new_is_refused(fake_engine: FakeEngine) -> None:
     newer = docker.APIClient(base_url=fake_engine.url, version="1.99", timeout=5)
     with newer, pytest.raises(APIError, match=r"client version 1.99 is too new"):
         newer.info()
+
+
+def test_a_gap_in_the_event_stream_can_be_read_again(
+    api: docker.APIClient, fake_engine: FakeEngine
+) -> None:
+    api.create_container_from_config(BODY, "ada")
+    created = fake_engine.life.events[-1]["timeNano"]
+    api.start("ada")
+    for since, actions in ((created, ["create", "start"]), (created + 1, ["start"])):
+        stream = api.events(since=f"{since // 10**9}.{since % 10**9:09}", decode=True)
+        assert [next(stream)["Action"] for _ in actions] == actions
+        stream.close()
+
+
+def test_a_plan_waits_for_its_user(api: docker.APIClient, fake_engine: FakeEngine) -> None:
+    fake_engine.next_server(user="bob", start_error="no space left on device")
+    for name in ("ada", "bob"):
+        labels = {"labhub.user": name}
+        api.create_container_from_config({**BODY, "Labels": labels}, name)
+    api.start("ada")
+    with pytest.raises(APIError, match="no space left on device"):
+        api.start("bob")
+    api.start("bob")

@@ -64,7 +64,7 @@ class Life(State):
         """Start it; False when it ran already."""
         if container.running:
             return False
-        container.plan = self.plans.pop(0) if self.plans else Plan()
+        container.plan = self._next_plan(container.labels.get("labhub.user", ""))
         if container.plan.start_error:
             raise EngineError(500, container.plan.start_error)
         for network in container.networks:
@@ -81,6 +81,14 @@ class Life(State):
         self.tell("start", container)
         self._spawn(container, self._live(container, container.plan))
         return True
+
+    def _next_plan(self, user: str) -> Plan:
+        """Take the first plan that is for this user or for anybody."""
+        for plan in self.plans:
+            if plan.user in {"", user}:
+                self.plans.remove(plan)
+                return plan
+        return Plan()
 
     def _check_mounts(self, container: Container) -> None:
         for source in volume_sources(container.host_config):

@@ -69,10 +69,8 @@ async def create(request: web.Request) -> web.Response:
 
 @routes.get("/containers/json")
 async def list_containers(request: web.Request) -> web.Response:
-    wanted, everything = (
-        _filters(request),
-        _flag(request, "all") or "status" in _filters(request),
-    )
+    wanted = _filters(request)
+    everything = _flag(request, "all") or "status" in wanted
     found = [
         summary(container)
         for container in _life(request).containers.values()
@@ -277,8 +275,10 @@ async def remove_network(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def _listening(life: Life) -> AsyncIterator[asyncio.Queue[Body]]:
+async def _listening(life: Life, since: str) -> AsyncIterator[asyncio.Queue[Body]]:
     queue: asyncio.Queue[Body] = asyncio.Queue()
+    for event in life.events_since(since):
+        queue.put_nowait(event)
     life.listeners.add(queue)
     try:
         yield queue
@@ -291,7 +291,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     wanted = _filters(request)
     answer = web.StreamResponse(headers={"Content-Type": "application/json"})
     await answer.prepare(request)
-    async with _listening(_life(request)) as queue:
+    async with _listening(_life(request), request.query.get("since", "")) as queue:
         while True:
             event = await queue.get()
             if event_matches(event, wanted):

@@ -11,11 +11,12 @@ from tests.lib.fake_rules import NAME, Body, EngineError, volume_sources
 from tests.lib.fake_server import FakeServer
 
 NEVER = "0001-01-01T00:00:00Z"
+EVENTS_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the next server behaves once its container is started."""
+    """How the next server, of `user` if one is named, behaves once its container is started."""
 
     boot_seconds: float = 0.0
     exit_code: int | None = None
@@ -25,6 +26,7 @@ class Plan:
     stop_seconds: float = 0.0
     api_status: int = 200
     start_error: str = ""
+    user: str = ""
 
 
 @dataclass
@@ -194,6 +196,14 @@ class State:
         return found[0]
 
     # events
+
+    def events_since(self, since: str) -> list[Body]:
+        """Return what the engine still remembers from `seconds[.nanoseconds]` on."""
+        if not since:
+            return []
+        seconds, _, fraction = since.partition(".")
+        begin = int(seconds) * 10**9 + int(fraction.ljust(9, "0"))
+        return [event for event in self.events[-EVENTS_KEPT:] if event["timeNano"] >= begin]
 
     def tell(self, action: str, container: Container, **attributes: str) -> None:
         """Send an event to everybody who listens."""
