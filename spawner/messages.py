@@ -26,6 +26,9 @@ ENGINE_UNAVAILABLE = (
 )
 KEPT_VOLUME = "Its files are kept: the volume stays."
 NO_SPACE = "There is no space left on this machine's disk; tell your administrator."
+STORE_UNAVAILABLE = (
+    "The hub cannot write its records, so nothing can be started; tell your administrator."
+)
 CONTAINER_GONE = "The server was removed from outside while it was starting."
 UNEXPECTED = (
     "The server could not be started because of an error in the hub; tell your administrator."
@@ -119,6 +122,48 @@ def no_address(network: str) -> str:
     return f"the container got no address on the network {network}."
 
 
+def store_not_a_file(url: str) -> str:
+    """Say that runs and receipts are kept in a file and nowhere else."""
+    return f"{url} is not the address of an SQLite file; write sqlite:///PATH."
+
+
+def store_closed(path: str, problem: str) -> str:
+    """Say that the store cannot be opened or written."""
+    return (
+        f"{path} cannot be read and written ({problem}): its directory must be there, and both "
+        "must be writable for the hub; deploy/up makes what is missing."
+    )
+
+
+def store_full(path: str) -> str:
+    """Say that nothing more can be noted."""
+    return f"{path} cannot be written, because the disk is full: free some space on it."
+
+
+def store_busy(path: str, seconds: float) -> str:
+    """Say that somebody else does not let go of the store."""
+    return (
+        f"{path} was locked by another program for {seconds:g} seconds: "
+        "end the program that has it open, and try again."
+    )
+
+
+def store_damaged(path: str, problem: str) -> str:
+    """Say that the store is no longer what was written."""
+    return (
+        f"{path} is damaged ({problem}): stop the hub and put the file of your last backup in its "
+        "place, or remove it with its -wal and -shm; then only receipts are lost."
+    )
+
+
+def store_newer(path: str, found: int, known: int) -> str:
+    """Say that an older labhub must not touch a newer one's store."""
+    return (
+        f"{path} was written by a newer labhub (schema {found}, this one knows {known}): "
+        "run that version again, or put the file of your last backup in its place."
+    )
+
+
 def log_tail(text: str, secrets: Collection[str] = ()) -> tuple[str, ...]:
     """Return the last lines of a server's log: no secrets, no control characters, no novels."""
     for secret in filter(None, secrets):
@@ -141,3 +186,20 @@ def _short(text: str, length: int = 60) -> str:
     """Return text that came from outside, printable and not longer than a line."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return printable if len(printable) <= length else printable[: length - 1] + "…"
+
+
+def engine_trouble(detail: str) -> str:
+    """Say on every page that the engine is away; the detail is for admins."""
+    known = f" (Docker: {_short(detail, 200)})" if detail else ""
+    return (
+        "Docker does not answer at the moment. Servers that run go on; none can be started or "
+        f"stopped until it is back.{known}"
+    )
+
+
+def second_hub(path: object) -> str:
+    """Say that another hub holds the instance."""
+    return (
+        f"{path}: another hub runs on this directory, so this one ends; "
+        "stop the other one first, or give this instance a directory of its own"
+    )

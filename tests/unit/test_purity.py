@@ -23,6 +23,8 @@ PURE = (
     "spawner/quota.py",
     "spawner/container.py",
     "spawner/messages.py",
+    "spawner/runs.py",
+    "spawner/why.py",
     "auth/identity.py",
     "auth/groups.py",
     "auth/requirements.py",

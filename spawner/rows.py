@@ -1,0 +1,118 @@
+"""The tables of the store, and how runs and receipts lie in them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from spawner.runs import Holder, Kind, Reason, Receipt, Run
+
+metadata = sa.MetaData()
+schema = sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False))
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("server", sa.Text, nullable=False),
+    sa.Column("image", sa.Text, nullable=False),
+    sa.Column("memory_bytes", sa.BigInteger, nullable=False),
+    sa.Column("began", sa.DateTime, nullable=False),
+    sa.Column("container", sa.Text, nullable=False),
+    sa.Column("stop", sa.Text),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("kills", sa.Integer, nullable=False, default=0),
+    sa.Index("runs_of_holder", "user", "server"),
+)
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("server", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("limit_bytes", sa.BigInteger, nullable=False),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("peak_bytes", sa.BigInteger),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("log", sa.JSON, nullable=False),
+    sa.Index("receipts_of_user", "user", "id"),
+    sa.Index("receipts_of_run", "run"),
+)
+sa.Index(
+    "one_end_per_run",
+    receipts.c.run,
+    unique=True,
+    sqlite_where=receipts.c.kind == Kind.SERVER.value,
+)
+
+
+def row_of_run(run: Run) -> dict[str, Any]:
+    """Return a run as a row."""
+    return {
+        "name": run.name,
+        **run.holder._asdict(),
+        "image": run.image,
+        "memory_bytes": run.memory_bytes,
+        "began": _utc(run.began),
+        "container": run.container,
+        "stop": run.stop,
+        "actor": run.actor,
+    }
+
+
+def run_of_row(row: sa.RowMapping) -> Run:
+    """Return a row as a run; ValueError or TypeError when no labhub wrote it."""
+    return Run(
+        name=row["name"],
+        holder=Holder(row["user"], row["server"]),
+        image=row["image"],
+        memory_bytes=row["memory_bytes"],
+        began=row["began"].replace(tzinfo=UTC),
+        container=row["container"],
+        stop=Reason(row["stop"]) if row["stop"] is not None else None,
+        actor=row["actor"],
+    )
+
+
+def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
+    """Return a receipt as a row."""
+    return {
+        "run": receipt.run,
+        **receipt.holder._asdict(),
+        "kind": receipt.kind.value,
+        "at": _utc(receipt.at),
+        "reason": receipt.reason.value,
+        "limit_bytes": receipt.limit_bytes,
+        "exit_code": receipt.exit_code,
+        "peak_bytes": receipt.peak_bytes,
+        "actor": receipt.actor,
+        "log": list(receipt.log),
+    }
+
+
+def receipt_of_row(row: sa.RowMapping) -> Receipt:
+    """Return a row as a receipt; ValueError or TypeError when no labhub wrote it."""
+    return Receipt(
+        run=row["run"],
+        holder=Holder(row["user"], row["server"]),
+        kind=Kind(row["kind"]),
+        at=row["at"].replace(tzinfo=UTC),
+        reason=Reason(row["reason"]),
+        limit_bytes=row["limit_bytes"],
+        exit_code=row["exit_code"],
+        peak_bytes=row["peak_bytes"],
+        actor=row["actor"],
+        log=tuple(row["log"]),
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    """Return a time as it is kept: in UTC, without saying so."""
+    if moment.tzinfo is None:
+        message = f"{moment} has no time zone, so nobody knows when that was"
+        raise ValueError(message)
+    return moment.astimezone(UTC).replace(tzinfo=None)
