@@ -46,6 +46,12 @@ def format_bytes(count: int) -> str:
     return f"{count} B"
 
 
+def format_share(part: int, whole: int) -> str:
+    """Return how much of a size is in use, in the unit of the whole: ``7.9 of 8 GiB``."""
+    number, unit = format_bytes(whole).split()
+    return f"{part / _BYTES[unit]:.1f} of {number} {unit}"
+
+
 def parse_seconds(text: object) -> int:
     """Return the number of seconds that a text such as ``30 min`` names, or raise ValueError."""
     number, unit = _parts(text, "a duration", "30 min")

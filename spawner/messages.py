@@ -6,9 +6,13 @@ Each says what happened and, where there is something to do, what to do.
 import html
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
-from hub_config.sizes import format_bytes
+from hub_config.sizes import format_bytes, format_share
 from spawner.quota import Quota
+from spawner.runs import Kind, Reason, Receipt
+from spawner.why import KILLED, TOLD_TO_END
 
 # progress, in the order in which it happens
 STEP_PREPARE = "Looking for your image and your files"
@@ -34,7 +38,6 @@ UNEXPECTED = (
     "The server could not be started because of an error in the hub; tell your administrator."
 )
 
-KILLED = 137  # 128 + SIGKILL
 LOG_LINES = 20
 LOG_LINE_LENGTH = 400
 _SECRET = re.compile(
@@ -162,6 +165,85 @@ def store_newer(path: str, found: int, known: int) -> str:
         f"{path} was written by a newer labhub (schema {found}, this one knows {known}): "
         "run that version again, or put the file of your last backup in its place."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A receipt as a page tells it: `lead`, the time, a colon, `sentence`; below it the log."""
+
+    lead: str
+    at: datetime
+    sentence: str
+    log: tuple[str, ...]
+
+
+def shown(end: Receipt) -> Shown:
+    """Return a receipt for its owner's page; the log where it may tell the cause."""
+    tells = {Reason.OUT_OF_MEMORY, Reason.EXITED, Reason.START_FAILED}
+    lead = "Ended" if end.reason in {Reason.USER, Reason.ADMIN} else "Stopped"
+    if end.kind is Kind.KERNEL:
+        lead = "A program in your server was stopped"
+    return Shown(lead, end.at, receipt(end), end.log if end.reason in tells else ())
+
+
+def receipt(end: Receipt, viewer: str | None = None) -> str:  # noqa: PLR0911 - a table
+    """Say why something ended and what to do, without the time.
+
+    The text is for `viewer`; for the owner of the server when there is none.
+    """
+    viewer = end.holder.user if viewer is None else viewer
+    match end.reason:
+        case Reason.USER:
+            return _stopped_by(end.actor or end.holder.user, viewer, "")
+        case Reason.ADMIN if end.actor:
+            return _stopped_by(end.actor, viewer, "the admin ")
+        case Reason.OUT_OF_MEMORY:
+            goes_on = "; the server itself goes on" if end.kind is Kind.KERNEL else ""
+            return f"out of memory{_share(end)}{goes_on}. Ask for more or use smaller batches."
+        case Reason.EXITED:
+            return f"its program ended {_with_code(end.exit_code)}."
+        case Reason.START_FAILED if end.exit_code not in {None, KILLED, TOLD_TO_END}:
+            return f"the start failed, because its program ended {_with_code(end.exit_code)}."
+        case Reason.UNKNOWN if end.exit_code == KILLED:
+            return f"it was killed, and nobody noted by whom. {_TWICE}"
+    return _ENDS[end.reason]
+
+
+_TWICE = "Start it again, and tell your administrator if it happens twice."
+_ENDS = {
+    Reason.ADMIN: "stopped by an administrator of this machine.",
+    Reason.CANCELLED: "the start was cancelled.",
+    Reason.IDLE: "nobody used it for a while. Your files are untouched; start it again to go on.",
+    Reason.TIME_LIMIT: "its time was over. Your files are untouched; start it again to go on.",
+    Reason.START_FAILED: f"the start failed, because it did not answer. {_TWICE}",
+    Reason.ENGINE_RESTARTED: (
+        "Docker or the machine was restarted. Your files are untouched; start it again."
+    ),
+    Reason.LOST: (
+        "its container was removed by somebody outside labhub. "
+        "Your files are untouched; start it again."
+    ),
+    Reason.UNKNOWN: f"it ended, and nobody noted why. {_TWICE}",
+}
+
+
+def _stopped_by(actor: str, viewer: str, title: str) -> str:
+    return "stopped by you." if actor == viewer else f"stopped by {title}{actor}."
+
+
+def _share(end: Receipt) -> str:
+    """Return what was used of the limit, as far as it is known."""
+    if not end.limit_bytes:
+        return ""
+    if end.peak_bytes is None:
+        return f", its limit is {format_bytes(end.limit_bytes)}"
+    return f", {format_share(end.peak_bytes, end.limit_bytes)}"
+
+
+def _with_code(exit_code: int | None) -> str:
+    if exit_code == 0:
+        return "by itself, as after Shut Down in JupyterLab"
+    return "by itself" if exit_code is None else f"with code {exit_code}"
 
 
 def log_tail(text: str, secrets: Collection[str] = ()) -> tuple[str, ...]:
