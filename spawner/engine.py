@@ -1,252 +1,234 @@
-"""The Docker engine, asynchronously: lanes, deadlines, and errors with a meaning.
+"""The Docker engine, asynchronously: the calls we need, and errors with a meaning.
 
-Every call runs in a thread of its lane, so slow stops delay no start and no inspect, and nothing
-ever runs on the event loop, the making of the first client included. A call that outlives its
-deadline is `UnavailableError` for the caller; its thread ends when the socket times out.
+Every call runs in a thread of its lane (`lanes.py`), so slow stops delay no start and no inspect,
+and nothing ever runs on the event loop. What each call is stands in `engine_calls.py`.
 """
 
 import asyncio
-import contextlib
-import io
-import tarfile
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
 
-import docker
-import requests
-from docker.utils import kwargs_from_env
+from spawner import engine_answers as answers
+from spawner import engine_errors as errors
+from spawner.engine_answers import Container, Image, Listed
+from spawner.engine_errors import EngineError, NotFoundError, PathMissingError
+from spawner.engine_health import Health
+from spawner.events import Event
+from spawner.lanes import Lanes
+from spawner.metrics import EVENT_LAG
+from spawner.pulling import Layers, name_and_tag
+from spawner.stream import Stream
+from spawner.wire import Limit, Request, Wire
 
-from spawner.engine_errors import (
-    EngineError,
-    NotFoundError,
-    UnavailableError,
-    UnknownError,
-    translate,
-)
+__all__ = ["Container", "Engine", "Event", "Image", "Listed"]
 
 FILE_LENGTH_MAX = 1 << 20
+SECOND_NS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """How many calls of one kind run at once, and how long one may take, queueing included."""
-
-    threads: int
-    seconds: float
-
-
-INSPECT = Lane(threads=8, seconds=10)
-START = Lane(threads=8, seconds=45)
-STOP = Lane(threads=16, seconds=45)
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What inspect says about a container, as far as we care."""
-
-    id: str
-    name: str
-    status: str
-    exit_code: int
-    out_of_memory: bool
-    error: str
-    labels: Mapping[str, str]
-    addresses: Mapping[str, str]
-
-    @property
-    def ended(self) -> bool:
-        """Whether it certainly does not run. Paused and unheard-of states count as running."""
-        return self.status in {"created", "exited", "dead", "removing"}
-
-    @property
-    def end(self) -> str:
-        """How it ended, for the log."""
-        return f"exit code {self.exit_code}" + (", out of memory" if self.out_of_memory else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What inspect says about an image."""
-
-    id: str
-    labels: Mapping[str, str]
-
-
-Call = Callable[[docker.APIClient], Any]
-T = TypeVar("T")
+def _ignore(_progress: str) -> None:
+    """Nobody wants to know."""
 
 
 class Engine:
     """The calls we need, and no others. All may raise an `EngineError`."""
 
-    def __init__(self) -> None:
-        """Prepare the lanes; the engine is first spoken to by the first call."""
-        self._pools = {
-            lane: ThreadPoolExecutor(lane.threads, thread_name_prefix="engine")
-            for lane in (INSPECT, START, STOP)
-        }
-        self._clients = threading.local()
-        self._version = "auto"
+    def __init__(self, patience: float = 1.0) -> None:
+        """Prepare the lanes; the engine is first spoken to by the first call.
+
+        `patience` multiplies every deadline, for machines with slow disks.
+        """
+        self.health = Health()
+        self._patience = patience
+        self._wire = Wire()
+        self._lanes = Lanes(patience, self.health)
+        self._streams: set[Stream] = set()
+
+    # containers
 
     async def container(self, name: str) -> Container:
         """Return the state of a container, by id or name."""
-        answer = await self._call(INSPECT, lambda client: client.inspect_container(name))
-        return _read(_container, answer)
+        request = Request("GET", f"{_path(name)}/json")
+        return await self._lanes.run(
+            "container", lambda limit: answers.read(answers.container, self._ask(limit, request))
+        )
+
+    async def listed(self, labels: Mapping[str, str]) -> list[Listed]:
+        """Return all containers, running or not, that carry these labels."""
+        query = {"all": "1", "filters": _filters(label=_pairs(labels))}
+        request = Request("GET", "/containers/json", query, meaning=errors.translate_listing)
+        return await self._lanes.run(
+            "listed", lambda limit: answers.read(answers.listed, self._ask(limit, request))
+        )
 
     async def labelled(self, labels: Mapping[str, str]) -> list[str]:
         """Return the ids of all containers, running or not, that carry these labels."""
-        wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
-        answer = await self._call(
-            INSPECT, lambda client: client.containers(all=True, filters=wanted)
-        )
-        return _read(lambda found: [str(entry["Id"]) for entry in found], answer)
-
-    async def image(self, name: str) -> Image:
-        """Return what the engine knows about an image; ImageMissingError when it has none."""
-        answer = await self._call(INSPECT, lambda client: client.inspect_image(name))
-        return _read(_image, answer)
-
-    async def volume(self, name: str, device: str, labels: Mapping[str, str]) -> str:
-        """Make sure of a volume over the directory `device`; return what it really points to."""
-        options = {"type": "none", "o": "bind", "device": device}
-        answer = await self._call(
-            START, lambda client: client.create_volume(name, "local", options, dict(labels))
-        )
-        return _read(lambda made: str((made["Options"] or {}).get("device", "")), answer)
+        return [each.id for each in await self.listed(labels)]
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         """Create a container and return its id."""
-        answer = await self._call(
-            START, lambda client: client.create_container_from_config(dict(body), name)
+        request = Request(
+            "POST", "/containers/create", {"name": name}, body, errors.translate_making
         )
-        return _read(lambda made: str(made["Id"]), answer)
+        return await self._lanes.run(
+            "create", lambda limit: answers.read(answers.identity, self._ask(limit, request))
+        )
 
     async def start(self, container: str) -> None:
-        """Start a created container."""
-        await self._call(START, lambda client: client.start(container))
+        """Start a created container; one that runs is fine."""
+        request = Request("POST", f"{_path(container)}/start", meaning=errors.translate_making)
+        await self._lanes.run("start", lambda limit: self._wire.data(limit, request))
 
     async def stop(self, container: str, grace_seconds: int) -> None:
         """End a container: ask, and kill it after the grace. A container that is gone is fine."""
-        with contextlib.suppress(NotFoundError):
-            await self._call(STOP, lambda client: client.stop(container, timeout=grace_seconds))
+        request = Request("POST", f"{_path(container)}/stop", {"t": str(grace_seconds)})
+        with suppress(NotFoundError):
+            await self._lanes.run("stop", lambda limit: self._wire.data(limit, request))
 
     async def remove(self, container: str) -> None:
         """Kill and remove a container with its anonymous volumes; one that is gone is fine."""
-        with contextlib.suppress(NotFoundError):
-            await self._call(
-                STOP, lambda client: client.remove_container(container, v=True, force=True)
-            )
+        request = Request("DELETE", _path(container), {"v": "1", "force": "1"})
+        with suppress(NotFoundError):
+            await self._lanes.run("remove", lambda limit: self._wire.data(limit, request))
+
+    # what a container holds
 
     async def log_tail(self, container: str, lines: int) -> str:
         """Return the last lines a container wrote."""
-        answer = await self._call(INSPECT, lambda client: client.logs(container, tail=lines))
-        return str(answer.decode("utf-8", "replace"))
+        query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
+        request = Request("GET", f"{_path(container)}/logs", query)
+        return await self._lanes.run(
+            "log_tail", lambda limit: answers.log(self._wire.data(limit, request))
+        )
 
     async def has_path(self, container: str, path: str) -> bool:
         """Whether a container's file system has this path."""
+        request = _archive(container, path)
         try:
-            await self._call(INSPECT, lambda client: _first_bytes(client, container, path, 1))
-        except NotFoundError:
+            await self._lanes.run("has_path", lambda limit: self._wire.data(limit, request, 1))
+        except PathMissingError:
             return False
         return True
 
     async def file(self, container: str, path: str) -> str | None:
         """Return the text of a small regular file of a container that was never started."""
+        request = _archive(container, path)
+
+        def work(limit: Limit) -> str | None:
+            data = self._wire.data(limit, request, FILE_LENGTH_MAX)
+            return answers.read(answers.only_member, data)
+
         try:
-            data = await self._call(
-                INSPECT, lambda client: _first_bytes(client, container, path, FILE_LENGTH_MAX)
-            )
-        except NotFoundError:
+            return await self._lanes.run("file", work)
+        except PathMissingError:
             return None
-        return _only_member(data)
 
-    async def _call(self, lane: Lane, call: Call) -> Any:  # noqa: ANN401
-        """Run a call in its lane, within the lane's deadline."""
+    # images, volumes
+
+    async def image(self, name: str) -> Image:
+        """Return what the engine knows about an image; ImageMissingError when it has none."""
+        request = Request("GET", f"/images/{quote(name, safe='/:@')}/json")
+        return await self._lanes.run(
+            "image", lambda limit: answers.read(answers.image, self._ask(limit, request))
+        )
+
+    async def volume(self, name: str, device: str, labels: Mapping[str, str]) -> str:
+        """Make sure of a volume over the directory `device`; return what it really points to."""
+        options = {"type": "none", "o": "bind", "device": device}
+        body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": dict(labels)}
+        request = Request("POST", "/volumes/create", body=body, meaning=errors.translate_listing)
+        return await self._lanes.run(
+            "volume", lambda limit: answers.read(answers.device, self._ask(limit, request))
+        )
+
+    async def pull(self, image: str, on_progress: Callable[[str], None] = _ignore) -> None:
+        """Fetch an image; `on_progress` is told, on the loop, how far it is ("3 of 9 layers")."""
+        name, tag = name_and_tag(image)
+        query = {"fromImage": name, "tag": tag}
+        request = Request("POST", "/images/create", query, meaning=errors.translate_pull)
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pools[lane], self._run, lane, call)
-        future.add_done_callback(_retrieve)
-        try:
-            return await asyncio.wait_for(asyncio.shield(future), lane.seconds)
-        except TimeoutError:
-            msg = f"no answer within {lane.seconds:g} seconds"
-            raise UnavailableError(msg) from None
 
-    def _run(self, lane: Lane, call: Call) -> Any:  # noqa: ANN401
-        """Run a call in this thread and translate what goes wrong."""
+        def tell(progress: str) -> None:
+            with suppress(RuntimeError):  # nobody is there any more
+                loop.call_soon_threadsafe(on_progress, progress)
+
+        await self._lanes.run("pull", lambda limit: self._pull(limit, request, tell))
+
+    def _pull(self, limit: Limit, request: Request, tell: Callable[[str], None]) -> None:
+        """Follow a pull to its end, in a thread."""
+        layers, told = Layers(), ""
+        for line in filter(None, self._wire.lines(limit, request)):
+            progress = layers.hear(line)
+            if progress != told:
+                told = progress
+                tell(progress)
+
+    # events
+
+    async def events(
+        self, labels: Mapping[str, str], since_ns: int | None = None
+    ) -> AsyncIterator[Event]:
+        """Yield the events of the containers with these labels, from a moment on or from now on.
+
+        Ends when the connection breaks, or was silent for as long as `EVENTS` says; raises an
+        EngineError when it cannot begin. An event of the moment `since_ns` itself comes again.
+        """
+        began, began_ns = time.monotonic(), time.time_ns()
+        query = {"filters": _filters(type=["container"], label=_pairs(labels))}
+        if since_ns is not None:
+            query["since"] = f"{since_ns // SECOND_NS}.{since_ns % SECOND_NS:09d}"
+        request = Request("GET", "/events", query, meaning=errors.translate_listing)
+        stream = Stream(self._wire, request, self._patience, self.health.garbage)
+        self._streams.add(stream)
         try:
-            return call(self._client(lane))
-        except docker.errors.APIError as error:
-            raise translate(error.status_code or 500, str(error.explanation or error)) from None
-        except EngineError:
+            await self._begin(stream, began)
+            while (event := await stream.next()) is not None:
+                if event.time_ns >= began_ns:  # what happened before comes late for a good reason
+                    EVENT_LAG.observe(max(0, time.time_ns() - event.time_ns) / SECOND_NS)
+                yield event
+        finally:
+            stream.close()
+            self._streams.discard(stream)
+
+    async def _begin(self, stream: Stream, began: float) -> None:
+        """Wait for the beginning, and keep how it went."""
+        try:
+            await stream.begun()
+        except EngineError as error:
+            self._lanes.note("events", began, error)
             raise
-        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise UnavailableError(str(error)) from None
-        except Exception as error:  # anything else is about an answer that cannot be read
-            raise UnknownError(repr(error)) from error
+        self._lanes.note("events", began, None)
 
-    def _client(self, lane: Lane) -> docker.APIClient:
-        """Return this thread's own client: sessions are not made for sharing between threads."""
-        if not hasattr(self._clients, "client"):
-            self._clients.client = docker.APIClient(
-                version=self._version, timeout=lane.seconds, **kwargs_from_env()
-            )
-            self._version = self._clients.client.api_version
-        return self._clients.client
+    def close(self) -> None:
+        """End every call and every stream now, so that no thread holds the process up."""
+        for stream in tuple(self._streams):
+            stream.close()
+        self._lanes.close()
+
+    def _ask(self, limit: Limit, request: Request) -> Any:  # noqa: ANN401 - JSON
+        return self._wire.json(limit, request)
 
 
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    """Look at the outcome of a call nobody waits for any more, so that it is not reported."""
-    if not future.cancelled():
-        future.exception()
+def _path(container: str) -> str:
+    """Return where a container is in the API."""
+    return f"/containers/{quote(container, safe='')}"
 
 
-def _read(reader: Callable[[Any], T], answer: object) -> T:
-    """Read an answer; one of another shape than documented says nothing about the world."""
-    try:
-        return reader(answer)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        msg = f"unreadable answer: {error!r}"
-        raise UnknownError(msg) from error
+def _archive(container: str, path: str) -> Request:
+    """Return the request for a path of a container's file system."""
+    where = f"{_path(container)}/archive"
+    return Request("GET", where, {"path": path}, meaning=errors.translate_path)
 
 
-def _container(answer: dict[str, Any]) -> Container:
-    """Read an inspect answer."""
-    state, networks = answer["State"], answer["NetworkSettings"]["Networks"] or {}
-    return Container(
-        id=answer["Id"],
-        name=answer["Name"].lstrip("/"),
-        status=state["Status"],
-        exit_code=int(state["ExitCode"]),
-        out_of_memory=bool(state["OOMKilled"]),
-        error=state["Error"],
-        labels=answer["Config"]["Labels"] or {},
-        addresses={name: network["IPAddress"] for name, network in networks.items()},
-    )
+def _pairs(labels: Mapping[str, str]) -> list[str]:
+    """Return labels as filters write them."""
+    return [f"{key}={value}" for key, value in labels.items()]
 
 
-def _image(answer: dict[str, Any]) -> Image:
-    """Read an image's inspect answer."""
-    return Image(id=answer["Id"], labels=(answer.get("Config") or {}).get("Labels") or {})
-
-
-def _first_bytes(client: docker.APIClient, container: str, path: str, length: int) -> bytes:
-    """Return the beginning of the archive of a path, without reading the rest of it."""
-    chunks, _ = client.get_archive(container, path)
-    data = b""
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            data += chunk
-            if len(data) >= length:
-                break
-    return data
-
-
-def _only_member(data: bytes) -> str | None:
-    """Return the text of the one regular file of an archive, None for a link or a directory."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        member = tar.next()
-        content = tar.extractfile(member) if member is not None and member.isreg() else None
-        return content.read().decode("utf-8", "replace") if content is not None else None
+def _filters(**wanted: list[str]) -> str:
+    """Return a filter as the API takes it."""
+    return json.dumps(wanted)

@@ -1,0 +1,78 @@
+"""What the hub's /hub/metrics tells of the engine and of the servers' ends.
+
+Every label value exists from the start, so that "never happened" is a zero and not a gap.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from spawner.engine_calls import CALLS, LANES
+from spawner.engine_errors import (
+    ConflictError,
+    EngineError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from spawner.runs import Reason
+
+OUTCOMES: Final = ("ok", "not_found", "conflict", "refused", "unknown", "unavailable")
+ACTIONS: Final = ("notify", "finish", "close", "record")
+
+ENGINE_CALLS = Counter(
+    "labhub_engine_calls_total",
+    "Calls to the Docker engine, by lane, call and outcome",
+    ["lane", "call", "outcome"],
+)
+ENGINE_SECONDS = Histogram(
+    "labhub_engine_call_duration_seconds",
+    "How long calls to the Docker engine took, queueing and retries included",
+    ["lane"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+ENGINE_UP = Gauge("labhub_engine_up", "Whether the Docker engine answered when last asked")
+EVENT_LAG = Histogram(
+    "labhub_event_lag_seconds",
+    "From the moment the engine notes an event until the hub knows of it",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+)
+RECONCILE_ACTIONS = Counter(
+    "labhub_reconcile_actions_total",
+    "What was done because the hub and the engine did not agree, by action",
+    ["action"],
+)
+ENDS = Counter("labhub_server_ends_total", "Ends of servers, by reason", ["reason"])
+
+
+def outcome(error: EngineError | None) -> str:
+    """Return the label for how a call went."""
+    match error:
+        case None:
+            return "ok"
+        case NotFoundError():
+            return "not_found"
+        case ConflictError():
+            return "conflict"
+        case RefusedError():
+            return "refused"
+        case UnavailableError():
+            return "unavailable"
+        case _:
+            return "unknown"
+
+
+def _create_all() -> None:
+    """Make every label value exist."""
+    for name, call in CALLS.items():
+        for each in OUTCOMES:
+            ENGINE_CALLS.labels(call.lane.name, name, each)
+    for lane in LANES:
+        ENGINE_SECONDS.labels(lane.name)
+    for action in ACTIONS:
+        RECONCILE_ACTIONS.labels(action)
+    for reason in Reason:
+        ENDS.labels(reason.value)
+
+
+_create_all()
