@@ -4,38 +4,64 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
 
-from tests.lib.person import Person
-
+API_SECONDS = 30.0
 SPAWN_SECONDS = 120.0
 POLL_SECONDS = 0.005
 
 
-def click_to_ready(person: Person, user: str, options: dict[str, Any]) -> float:
+class Caller(Protocol):
+    """Whoever may use a hub's API: a signed-in person, or the bearer of a token."""
+
+    @property
+    def url(self) -> str:
+        """The address a browser opens, without a final slash."""
+
+    def api(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Call the hub's REST API."""
+
+
+class Bearer:
+    """The bearer of a token, on connections that are kept open."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Open nothing yet."""
+        self.url = url
+        self._web = requests.Session()
+        self._web.trust_env = False
+        self._web.headers["Authorization"] = f"token {token}"
+
+    def api(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Call the hub's REST API."""
+        options.setdefault("timeout", API_SECONDS)
+        return self._web.request(method, f"{self.url}/hub/api/{path}", **options)
+
+
+def click_to_ready(hub: Caller, user: str, options: dict[str, Any]) -> float:
     """Press Start for `user` and return the seconds until the server answers through the proxy.
 
     The hub's own events say when to look, as they do for a browser, so that waiting costs the
     hub nothing.
     """
     began = time.perf_counter()
-    answer = person.api("POST", f"users/{user}/server", json=options, timeout=SPAWN_SECONDS)
+    answer = hub.api("POST", f"users/{user}/server", json=options, timeout=SPAWN_SECONDS)
     if answer.status_code == requests.codes.accepted:
-        _follow_progress(person, user)
+        _follow_progress(hub, user)
     elif answer.status_code != requests.codes.created:
         message = f"the spawn of {user} was answered {answer.status_code}: {answer.text[:500]}"
         raise RuntimeError(message)
-    wait_for_answer(f"{person.url}/user/{user}/api")
+    wait_for_answer(f"{hub.url}/user/{user}/api")
     return time.perf_counter() - began
 
 
-def stop(person: Person, user: str) -> None:
+def stop(hub: Caller, user: str) -> None:
     """Stop the server of `user` and wait until it is gone."""
     deadline = time.monotonic() + SPAWN_SECONDS
-    while person.api("DELETE", f"users/{user}/server").status_code != requests.codes.no_content:
+    while hub.api("DELETE", f"users/{user}/server").status_code != requests.codes.no_content:
         if time.monotonic() > deadline:
             message = f"the server of {user} did not stop"
             raise TimeoutError(message)
@@ -64,8 +90,8 @@ def _status(url: str) -> int:
         connection.close()
 
 
-def _follow_progress(person: Person, user: str) -> None:
-    for event in _events(person, user):
+def _follow_progress(hub: Caller, user: str) -> None:
+    for event in _events(hub, user):
         if event.get("failed"):
             message = f"the server of {user} failed: {event.get('message')}"
             raise RuntimeError(message)
@@ -73,9 +99,9 @@ def _follow_progress(person: Person, user: str) -> None:
             return
 
 
-def _events(person: Person, user: str) -> Iterator[dict[str, Any]]:
+def _events(hub: Caller, user: str) -> Iterator[dict[str, Any]]:
     path = f"users/{user}/server/progress"
-    with person.api("GET", path, stream=True, timeout=SPAWN_SECONDS) as stream:
+    with hub.api("GET", path, stream=True, timeout=SPAWN_SECONDS) as stream:
         for line in stream.iter_lines():
             if line.startswith(b"data:"):
                 yield json.loads(line[5:])

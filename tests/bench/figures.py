@@ -32,3 +32,12 @@ def ratios(seconds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, floa
         for other in ("stock", "floor")
         if other in seconds
     }
+
+
+def milliseconds(values: Sequence[float]) -> dict[str, Any]:
+    """Return median, p95 and every single value of seconds, in milliseconds."""
+    return {
+        "median": round(1000 * statistics.median(values), 1),
+        "p95": round(1000 * percentile(values, 95), 1),
+        "all": [round(1000 * value, 1) for value in values],
+    }

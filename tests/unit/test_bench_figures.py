@@ -1,8 +1,9 @@
-"""The figures that tests/bench/spawn prints."""
+"""The figures that the benches print."""
 
 import pytest
 
-from tests.bench.figures import figures, percentile, ratios
+from tests.bench.cpu import parse
+from tests.bench.figures import figures, milliseconds, percentile, ratios
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,14 @@ def test_ours_is_compared_with_each_of_the_others() -> None:
         "ours/stock": {"median": 0.25, "p95": 0.2},
         "ours/floor": {"median": 1.2, "p95": 1.4},
     }
+
+
+def test_seconds_are_shown_in_milliseconds_to_a_tenth() -> None:
+    shown = milliseconds([0.03124, 0.0458, 0.0961])
+    assert shown == {"median": 45.8, "p95": 96.1, "all": [31.2, 45.8, 96.1]}
+
+
+@pytest.mark.parametrize("name", ["python", "a (b) c", "x) S 1"])
+def test_the_processor_time_is_read_whatever_the_program_is_called(name: str) -> None:
+    stat = f"71 ({name}) S 1 71 71 0 -1 4194560 9 8 7 6 250 31 5 4 20 0 1 0 12 34 56"
+    assert parse(stat) == 281

@@ -4,21 +4,17 @@ import ipaddress
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import docker
-import requests
 from docker.errors import DockerException
 
 from tests.bench.clock import click_to_ready, stop
-from tests.lib.node import proxy_path
+from tests.bench.stock.process import StockHub
 from tests.lib.person import Person
-from tests.lib.processes import Process, free_ports
 
 HERE = Path(__file__).parent
+LOCAL_ENGINE = "unix:///var/run/docker.sock"
 VERSIONS = "import sys, jupyterhub, jupyterlab; print(sys.version.split()[0], jupyterhub.__version__, jupyterlab.__version__)"  # noqa: E501
 
 
@@ -38,27 +34,30 @@ def versions(engine: docker.DockerClient, image: str, run: str) -> dict[str, str
     return dict(zip(names, printed.decode().split(), strict=True))
 
 
-class Stock:
-    """The hub process, and one signed-in person per user."""
+class Stock(StockHub):
+    """The hub on a real engine, and one signed-in person per user."""
 
-    def __init__(self, engine: docker.DockerClient, image: str, run: str, users: int) -> None:
-        """Describe it; it runs inside `with`."""
+    def __init__(
+        self,
+        engine: docker.DockerClient,
+        image: str,
+        run: str,
+        users: int,
+        command: tuple[str, ...] = (),
+    ) -> None:
+        """Describe it; `command` replaces the image's own. It runs inside `with`."""
         self.engine, self.run, self.users = engine, run, users
-        self.folder = tempfile.TemporaryDirectory(prefix="labhub-bench-")
-        port, api_port, hub_port = free_ports(3)
-        self.url = f"http://127.0.0.1:{port}"
         self.prefix = f"bench-{run}"
-        self.env = {
-            "PATH": f"{Path(sys.executable).parent}:{proxy_path()}",
-            "HOME": self.folder.name,
-            "BENCH_IMAGE": image, "BENCH_PREFIX": self.prefix, "BENCH_RUN": run,
-            "BENCH_URL": self.url, "BENCH_HUB_PORT": str(hub_port),
-            "BENCH_GATEWAY": self._gateway(),
-            "BENCH_PROXY_API": f"http://127.0.0.1:{api_port}",
-            "DOCKER_HOST": os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
-        }  # fmt: skip
-        argv = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "hub_config.py")]
-        self.hub = Process("stock hub", argv, Path(self.folder.name) / "hub.log")
+        super().__init__(
+            os.environ.get("DOCKER_HOST", LOCAL_ENGINE),
+            {
+                "BENCH_IMAGE": image,
+                "BENCH_COMMAND": " ".join(command),
+                "BENCH_PREFIX": self.prefix,
+                "BENCH_RUN": run,
+                "BENCH_HUB_ADDRESS": self._gateway(),
+            },
+        )
         self.people: list[Person] = []
 
     def _gateway(self) -> str:
@@ -67,48 +66,21 @@ class Stock:
         first = next(ipaddress.ip_network(network["Subnet"]).hosts())
         return str(network.get("Gateway") or first)
 
-    def __enter__(self) -> Self:
-        """Start hub and proxy, sign everybody in."""
-        self.hub.start(self.env, Path(self.folder.name))
-        try:
-            self.hub.wait_for(self._answers)
-            self.people = [self._person(f"bench{number}") for number in range(self.users)]
-        except BaseException:
-            self._close()
-            raise
-        return self
+    def prepare(self) -> None:
+        """Sign everybody in."""
+        self.people = [self._person(f"bench{number}") for number in range(self.users)]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the hub and remove its containers."""
-        if kind is not None:
-            print(self.hub.tail(), file=sys.stderr)
-        self._close()
-
-    def _close(self) -> None:
-        self.hub.end()
+    def clean(self) -> None:
+        """Remove its containers."""
         mine = {"label": f"labhub.test={self.run}", "name": self.prefix}
         for container in self.engine.api.containers(all=True, filters=mine):
             self._remove(container["Id"])
-        self.folder.cleanup()
 
     def _remove(self, container: str) -> None:
         try:
             self.engine.api.remove_container(container, force=True, v=True)
         except DockerException as error:
             print(f"not removed: {error}", file=sys.stderr)
-
-    def _answers(self) -> bool:
-        try:
-            return (
-                requests.get(f"{self.url}/hub/health", timeout=2).status_code == requests.codes.ok
-            )
-        except requests.RequestException:
-            return False
 
     def _person(self, name: str) -> Person:
         person = Person(self.url)
