@@ -4,7 +4,9 @@ It has its own network namespace (or it would delete the first one's bridge), di
 and containerd namespace. Whatever it runs ends with it.
 """
 
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -30,20 +32,18 @@ class SecondEngine:
         """Choose the configuration; programs in `path` are found before the system's."""
         self.folder = Path(tempfile.mkdtemp(prefix="labhub-engine-"))
         self.url = f"unix://{self.folder}/docker.sock"
-        self.config = config
+        self.config = dict(config)
         self._path = path
-        self._namespace = f"labhub-{uuid.uuid4().hex[:8]}"
+        self.namespace = f"labhub-{uuid.uuid4().hex[:8]}"
         self._dockerd: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers; its log is in the error when it does not."""
-        (self.folder / "daemon.json").write_text(json.dumps(self.config))
-        _run("ip", "netns", "add", self._namespace)
+        run("ip", "netns", "add", self.namespace)
         try:
             # Not `ip netns exec`: it mounts a /sys without cgroups.
-            _run("nsenter", f"--net=/run/netns/{self._namespace}", "ip", "link", "set", "lo", "up")
-            self._start()
-            self._wait()
+            run("nsenter", f"--net=/run/netns/{self.namespace}", "ip", "link", "set", "lo", "up")
+            self.begin()
         except BaseException:
             self._close()
             raise
@@ -75,6 +75,23 @@ class SecondEngine:
         finally:
             first.api.remove_container(source["Id"], v=True)
 
+    def end(self, *, kill: bool = False) -> None:
+        """End the daemon alone, by force if wished; what becomes of containers is its choice."""
+        daemon, self._dockerd = self._dockerd, None
+        if daemon is not None:
+            daemon.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            daemon.wait(timeout=STOP_SECONDS)
+            # Killed, it takes its containerd along; a slow init keeps that one's pid for a while,
+            # and the next daemon would wait for it.
+            (self.folder / "run/containerd/containerd.pid").unlink(missing_ok=True)
+
+    def begin(self, **changes: Any) -> None:
+        """Start the daemon with changes to its configuration, and wait until it answers."""
+        self.config |= changes
+        (self.folder / "daemon.json").write_text(json.dumps(self.config))
+        self._start()
+        self._wait()
+
     def log(self) -> str:
         """Return what the daemon wrote."""
         return (self.folder / "log").read_text(errors="replace")
@@ -86,15 +103,15 @@ class SecondEngine:
             "exec-root": self.folder / "run",
             "pidfile": self.folder / "pid",
             "config-file": self.folder / "daemon.json",
-            "containerd-namespace": self._namespace,
-            "containerd-plugins-namespace": f"{self._namespace}-plugins",
+            "containerd-namespace": self.namespace,
+            "containerd-plugins-namespace": f"{self.namespace}-plugins",
             "bridge": "none",
             "iptables": "false",
         }
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        with (self.folder / "log").open("wb") as log:
+        with (self.folder / "log").open("ab") as log:
             self._dockerd = subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{self._namespace}", "dockerd"]
+                ["nsenter", f"--net=/run/netns/{self.namespace}", "dockerd"]
                 + [f"--{key}={value}" for key, value in options.items()],
                 stdout=log,
                 stderr=log,
@@ -119,12 +136,30 @@ class SecondEngine:
             return False
 
     def _close(self) -> None:
-        if self._dockerd is not None:
-            self._remove_containers()
-            self._dockerd.send_signal(signal.SIGTERM)
-            self._dockerd.wait(timeout=STOP_SECONDS)
-        _run("ip", "netns", "del", self._namespace)
+        self._remove_containers()
+        self.end()
+        self._end_shims()
+        run("ip", "netns", "del", self.namespace)
+        self._unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_shims(self) -> None:
+        """End what still runs because the daemon did not come back to remove it."""
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = process.read_bytes().decode(errors="replace").split("\0")
+                if words[1:3] == ["-namespace", self.namespace]:
+                    shim = int(process.parent.name)
+                    children = (process.parent / f"task/{shim}/children").read_text().split()
+                    for pid in (*map(int, children), shim):
+                        os.kill(pid, signal.SIGKILL)
+
+    def _unmount(self) -> None:
+        """Let go of what the daemon left mounted, before anything is deleted below it."""
+        places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in reversed(places):
+            if Path(place).is_relative_to(self.folder):
+                run("umount", "--lazy", place)
 
     def _remove_containers(self) -> None:
         """Remove them while the engine still can: it would leave their mounts behind."""
@@ -134,5 +169,5 @@ class SecondEngine:
                     client.api.remove_container(container["Id"], force=True, v=True)
 
 
-def _run(*argv: str) -> None:
+def run(*argv: str) -> None:
     subprocess.run(argv, check=True, capture_output=True)

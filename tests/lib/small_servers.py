@@ -59,6 +59,17 @@ def quick_bundle(engine: docker.DockerClient, image: str, labels: dict[str, str]
         volume.remove(force=True)
 
 
+def lend_bundle(owner: docker.DockerClient, bundle: str, other: docker.DockerClient) -> None:
+    """Give another engine of this machine the bundle's volume, under the same name, to read.
+
+    As the lower layer of an overlay, so that nothing the other engine does can reach the files.
+    """
+    files = owner.volumes.get(bundle).attrs["Mountpoint"]
+    empty = other.volumes.create(f"{bundle}-empty").attrs["Mountpoint"]
+    layers = {"type": "overlay", "device": "overlay", "o": f"lowerdir={files}:{empty}"}
+    other.volumes.create(bundle, driver_opts=layers)
+
+
 def _archive() -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
