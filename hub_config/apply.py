@@ -2,12 +2,15 @@
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auth.providers import apply_login
 from hub_config.instance import Instance, in_url
 from hub_config.schema import Config
+from spawner import messages
+from spawner.desk import desk
 
 FOLDER = Path(__file__).parent
 ACCOUNTS = "accounts"
@@ -29,7 +32,7 @@ def apply(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401 -
     update_addresses(config, instance, c)
     update_proxy(instance, c)
     update_state(instance, c)
-    update_pages(c)
+    update_pages(instance, c)
     update_services(config, instance, c)
     update_spawner(config, instance, c)
     apply_login(config.login, instance, c, config.hub.url)
@@ -60,9 +63,16 @@ def update_state(instance: Instance, c: Any) -> None:  # noqa: ANN401
     c.CryptKeeper.keys = [bytes.fromhex(read_instance_secret(instance, "crypt_key"))]
 
 
-def update_pages(c: Any) -> None:  # noqa: ANN401
+def update_pages(instance: Instance, c: Any) -> None:  # noqa: ANN401
     """Our pages go before the stock ones."""
     c.JupyterHub.template_paths = [str(FOLDER / "templates")]
+    c.JupyterHub.template_vars = {"engine_trouble": partial(engine_trouble, instance)}
+
+
+def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
+    """Return what this user (None: nobody yet) must know about the engine, mostly nothing."""
+    trouble = desk(instance).trouble
+    return messages.engine_trouble(trouble if user.admin else "") if trouble and user else ""
 
 
 def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
@@ -119,6 +129,8 @@ def update_spawner(config: Config, instance: Instance, c: Any) -> None:  # noqa:
     c.JupyterHub.allow_named_servers = False
     c.JupyterHub.shutdown_on_logout = False
     c.QuotaDockerSpawner.lab = instance
+    # One listing of all containers every 30 seconds does this (spawner/watch.py), and events.
+    c.QuotaDockerSpawner.poll_interval = 0
     c.QuotaDockerSpawner.current_config = lambda: config
     c.QuotaDockerSpawner.server_token_scopes = SERVER_SCOPES
 

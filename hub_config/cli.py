@@ -31,11 +31,11 @@ class InvalidFile(click.ClickException):
 
 
 class Commands(click.Group):
-    """The commands of this file, and `user`, whose code is loaded only when it is asked for."""
+    """The commands of this file, and those whose code is loaded only when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
-        return sorted([*super().list_commands(ctx), "user"])
+        return sorted([*super().list_commands(ctx), "receipts", "user"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command."""
@@ -43,6 +43,10 @@ class Commands(click.Group):
             from auth.local.cli import user  # noqa: PLC0415 - not needed by any other command
 
             return user
+        if cmd_name == "receipts":
+            from hub_config.receipts_cli import receipts  # noqa: PLC0415 - the same
+
+            return receipts
         return super().get_command(ctx, cmd_name)
 
 
@@ -69,7 +73,8 @@ def hub(file: Path) -> None:
     """Run the hub (its container does this)."""
     _read(file, os.environ)
     _instance(file)
-    _run(["jupyterhub", "-f", str(HUB_FILE)], {"LABHUB_CONFIG": str(file)})
+    command = [sys.executable, "-m", "hub_config.hub", "-f", str(HUB_FILE)]
+    _run(command, {"LABHUB_CONFIG": str(file)})
 
 
 @main.command()

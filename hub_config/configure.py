@@ -10,6 +10,9 @@ from auth.discovery import LoginError
 from hub_config.apply import SecretMissingError, apply
 from hub_config.instance import InstanceError, read_instance
 from hub_config.load import ConfigErrors, load
+from spawner.receipts import who_asks
+
+STOP_NOTED = "_labhub_notes_who_stops"
 
 
 def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - traitlets' Config
@@ -21,6 +24,7 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
         print(error, file=sys.stderr)  # noqa: T201 - nothing that logs is up yet
         raise SystemExit(1) from None
     mend_expired_logins()
+    note_who_stops()
 
 
 def mend_expired_logins() -> None:
@@ -29,3 +33,18 @@ def mend_expired_logins() -> None:
     Without it, starting a server with an expired login is a 500 instead of a new sign-in.
     """
     BaseHandler._token_authenticated = False  # noqa: SLF001
+
+
+def note_who_stops() -> None:
+    """Tell a server who ends it: JupyterHub's handlers know, and do not say so to spawners."""
+    if not hasattr(BaseHandler, STOP_NOTED):
+        original = BaseHandler.stop_single_user
+
+        async def stop_single_user(self: BaseHandler, user: Any, server_name: str = "") -> Any:  # noqa: ANN401
+            if server_name in user.spawners:
+                by = self.current_user
+                user.spawners[server_name].asked_to_stop(who_asks(by.kind, by.name, user.name))
+            return await original(self, user, server_name)
+
+        BaseHandler.stop_single_user = stop_single_user
+        setattr(BaseHandler, STOP_NOTED, True)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spawner.quota import Quota
+from spawner.runs import Holder
 
 BUNDLE_MOUNT = "/opt/labserver"
 # -I: neither the image's PYTHONPATH nor the user's site-packages reach the server.
@@ -31,6 +32,8 @@ CPU_PERIOD_MICROSECONDS = 100_000
 OPEN_FILES = 16_384
 STOP_SECONDS = 10
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+
+MEMORY_LABEL = "labhub.memory_bytes"
 
 Body = dict[str, Any]
 
@@ -67,6 +70,17 @@ def identity_labels(instance: str, user: str, server: str) -> dict[str, str]:
     }
 
 
+def holder_of(labels: Mapping[str, str]) -> Holder:
+    """Return whose server carries these labels."""
+    return Holder(labels.get("labhub.user", ""), labels.get("labhub.server", ""))
+
+
+def memory_of(labels: Mapping[str, str]) -> int:
+    """Return the memory limit that a container was made with, 0 when its labels do not tell."""
+    text = labels.get(MEMORY_LABEL, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
 def volume_labels(instance: str, user: str, key: str) -> dict[str, str]:
     """Return the labels of the volume that lasts."""
     return {
@@ -93,6 +107,7 @@ def create_body(
             **identity_labels(server.instance, server.user, server.server),
             "labhub.account": server.key,
             "labhub.image": server.image_key,
+            MEMORY_LABEL: str(server.quota.memory_bytes),
         },
         "StopSignal": "SIGTERM",
         "StopTimeout": STOP_SECONDS,

@@ -1,4 +1,4 @@
-"""What all servers of one instance share: the engine, the images, the book of accounts."""
+"""What all servers of one instance share: the engine, the images, the accounts, the store."""
 
 import asyncio
 import functools
@@ -8,23 +8,33 @@ from typing import Any
 
 from auth.accounts import AccountBook
 from hub_config.instance import Instance
+from spawner.container import identity_labels
+from spawner.ends import Ends
 from spawner.engine import Container, Engine
-from spawner.engine_errors import EngineError, NotFoundError
+from spawner.engine_errors import EngineError, NotFoundError, UnknownError
 from spawner.images import Images
-
-REMOVE_PAUSES_SECONDS = (0, 1, 5, 15, 30, 60, 120)
+from spawner.memory import CgroupMeter
+from spawner.receipts import Asked, Receipts
+from spawner.runs import Holder
+from spawner.sightings import Sightings
+from spawner.store import Store
 
 log = logging.getLogger(__name__)
 
 
 class Desk:
-    """Reaches for the engine and the accounts only when they are first needed."""
+    """Reaches for the engine, the accounts and the store only when they are first needed."""
 
     def __init__(self, lab: Instance) -> None:
         """Open nothing yet."""
         self.lab = lab
-        self.engine = Engine()
+        self.engine = Engine(lab.engine_patience)
+        self.sightings = Sightings()
+        self.meter = CgroupMeter(lab.cgroup_dir)
+        # What admins read on every page, empty while all is well.
+        self.trouble = ""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._words: dict[str, asyncio.Event] = {}
         self.images = Images(self.engine, {"labhub.instance": lab.name, "labhub.role": "look"})
 
     @functools.cached_property
@@ -32,60 +42,87 @@ class Desk:
         """Return the book of accounts."""
         return AccountBook(self.lab.state_dir / "identity.sqlite")
 
+    @functools.cached_property
+    def store(self) -> Store:
+        """Return what was begun and how it ended."""
+        return Store(f"sqlite:///{self.lab.state_dir / 'labhub.sqlite'}")
+
+    @functools.cached_property
+    def receipts(self) -> Receipts:
+        """Return what writes how servers ended."""
+        return Receipts(self.store, self.sightings)
+
+    @functools.cached_property
+    def ends(self) -> Ends:
+        """Return what ends servers."""
+        return Ends(self.engine, self.receipts, self.meter, self.sightings)
+
     async def find(self, identifier: str, labels: Mapping[str, str]) -> Container | None:
         """Return a server's container, by id or else by labels; None is proof that there is none.
 
-        Of several the one that runs counts. Any other answer of the engine is an error.
+        Of several the one that runs counts. Any other answer of the engine is an error: also one
+        that contradicts itself, such as a 404 for a container that is still listed.
         """
         if identifier:
             try:
                 return await self.engine.container(identifier)
             except NotFoundError:
                 log.info("No container %s any more", identifier[:12])
-        found = None
-        for other in await self.engine.labelled(labels):
-            try:
-                state = await self.engine.container(other)
-            except NotFoundError:
-                continue
-            found = state if found is None or not state.ended else found
-        return found
-
-    async def end(
-        self, identifier: str, labels: Mapping[str, str], grace_seconds: int
-    ) -> Container | None:
-        """Stop and remove a server's container; return how it ended, if the engine told."""
-        ended = None
+        listed = sorted(await self.engine.listed(labels), key=lambda each: (each.ended, each.name))
+        if not listed:
+            return None
         try:
-            found = await self.find(identifier, labels)
-            identifier = found.id if found is not None else ""
-            if found is not None:
-                await self.engine.stop(identifier, grace_seconds)
-                ended = await self.engine.container(identifier)
-        except EngineError as error:
-            log.warning("Stopping the server of %s: %s", labels["labhub.user"], error)
-        if identifier:
-            await self.remove_surely(identifier)
-        return ended
+            return await self.engine.container(listed[0].id)
+        except NotFoundError:
+            msg = f"container {listed[0].id[:12]} is listed and not found"
+            raise UnknownError(msg) from None
 
-    async def remove_surely(self, identifier: str) -> None:
-        """Kill and remove a container by name or id, however often the engine has to be asked."""
-        for pause_seconds in REMOVE_PAUSES_SECONDS:
-            await asyncio.sleep(pause_seconds)
-            try:
-                await self.engine.remove(identifier)
-            except EngineError as error:
-                log.warning("Removing container %s: %s", identifier, error)
-            else:
-                return
-        log.error("Container %s is still there; the next start removes it", identifier)
+    async def stop(
+        self, holder: Holder, container: str, asked: Asked, grace_seconds: int
+    ) -> Container | None:
+        """End a server because somebody asked; return how it ended, if the engine told.
+
+        What the engine does not do now, a round of the watch does later.
+        """
+        await self.receipts.ask(holder, asked)
+        labels = identity_labels(self.lab.name, *holder)
+        try:
+            state = await self.find(container, labels)
+            if state is not None:
+                return await self.ends.end(state, grace_seconds)
+            await self.receipts.close_all(holder)
+        except EngineError as error:
+            log.warning("Stopping the server of %s: %s", holder.user, error)
+        return None
 
     def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run work to its end, whatever becomes of the request that began it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        """Let nothing fail in silence."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Unexpected: %r", error, exc_info=error)
+
+    # news of a container, for whoever waits for its end
+
+    def tell(self, container: str) -> None:
+        """Wake those who wait for news of this container."""
+        if (event := self._words.pop(container, None)) is not None:
+            event.set()
+
+    async def word(self, container: str, seconds: float) -> None:
+        """Return when there is news of this container, or after this many seconds."""
+        event = self._words.setdefault(container, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            if self._words.get(container) is event:
+                del self._words[container]
 
 
 @functools.cache

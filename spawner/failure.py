@@ -16,6 +16,7 @@ from spawner.engine_errors import (
 from spawner.options import OptionRefusedError
 from spawner.ready import GoneError
 from spawner.storage import StorageError
+from spawner.store import StoreError
 
 
 class StartFailed(SpawnException):
@@ -78,6 +79,8 @@ def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, in
             return messages.NO_SPACE, "storage", 507
         case RefusedError() | ConflictError():
             return messages.refused(str(error)), "engine", 500
+        case StoreError():
+            return messages.STORE_UNAVAILABLE, "store", 500
         case EngineError():
             return messages.ENGINE_UNAVAILABLE, "engine", 503
         case _:

@@ -1,31 +1,40 @@
 """One start of one server: from a person's click to the first answer, and how to undo it."""
 
 import asyncio
+import contextlib
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from auth.accounts import Account
 from auth.identity import container_name, object_name
 from spawner import messages, passwd
-from spawner.container import Server, create_body, identity_labels, volume_labels
+from spawner.container import Body, Server, create_body, identity_labels, volume_labels
 from spawner.desk import Desk
 from spawner.engine import Container
-from spawner.engine_errors import ConflictError, EngineError, RefusedError
+from spawner.engine_errors import ConflictError, EngineError, NotFoundError, RefusedError
 from spawner.failure import DiedError, NoAccountError, StartFailed, explain
 from spawner.images import Contents
 from spawner.options import choose_image
 from spawner.progress import Steps
 from spawner.quota import Quota, effective
 from spawner.ready import first_answer_or_death
+from spawner.receipts import Story
+from spawner.runs import Holder, Reason, Run
 from spawner.storage import ensure_volume, write_file
+from spawner.store import Ledger
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
 
 NAME_ATTEMPTS = 3
 TIDY_SECONDS = 5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,12 @@ class Launch:
         self._request = request
         self._steps = steps
         self._creating: asyncio.Task[str] | None = None
+        self._run: Run | None = None
+
+    @property
+    def holder(self) -> Holder:
+        """Whose server this is."""
+        return Holder(self._request.user, self._request.server)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -89,10 +104,16 @@ class Launch:
 
     async def _clear(self) -> None:
         """Remove what carries this server's labels: at this point nothing of it may run."""
-        leftovers = await self._desk.engine.labelled(self.labels)
+        leftovers = await self._desk.engine.listed(self.labels)
         if leftovers:
             self._steps.add(10, messages.STEP_LEFTOVER)
-            await asyncio.gather(*map(self._desk.engine.remove, leftovers))
+            await asyncio.gather(*(self._clear_one(each.id) for each in leftovers))
+
+    async def _clear_one(self, container: str) -> None:
+        """End one leftover, with its receipt; what the engine still keeps fails this start."""
+        with contextlib.suppress(NotFoundError):
+            await self._desk.ends.end(await self._desk.engine.container(container), 0)
+            await self._desk.engine.remove(container)
 
     @property
     def _parent_dir(self) -> str:
@@ -145,14 +166,31 @@ class Launch:
             self.name = container_name(
                 server.instance, server.user, server.key, server.server, attempt
             )
-            self._creating = asyncio.create_task(self._desk.engine.create(self.name, body))
-            try:
+            self._creating = asyncio.create_task(self._create(server, body))
+            with contextlib.suppress(ConflictError):
                 self.container = await asyncio.shield(self._creating)
-            except ConflictError:
-                continue
-            return self.container
+                return self.container
         msg = f"the names {self.name} and before are taken"
         raise RefusedError(msg)
+
+    async def _create(self, server: Server, body: Body) -> str:
+        """Note the intent, create the container, note its id: a crash in between loses nothing."""
+        run = Run(
+            name=self.name,
+            holder=self.holder,
+            image=server.image,
+            memory_bytes=server.quota.memory_bytes,
+            began=datetime.now(UTC),
+        )
+        await self._note(lambda ledger: ledger.begin(run))
+        self._run = run
+        container = await self._desk.engine.create(run.name, body)
+        await self._note(lambda ledger: ledger.bind(run.name, container))
+        return container
+
+    async def _note(self, work: Callable[[Ledger], None]) -> None:
+        """Write into the store; without that nothing is started."""
+        await asyncio.to_thread(self._desk.store.transact, work)
 
     async def start(self) -> str:
         """Start the container; return its address on the users' network."""
@@ -170,7 +208,7 @@ class Launch:
         """Return at the first answer; raise DiedError when the container ends before."""
         self._steps.add(60, messages.STEP_WAIT)
         state: Container | None = await first_answer_or_death(
-            self._desk.engine, self.container, url
+            self._desk, self.container, self.labels, url
         )
         if state is not None:
             raise DiedError(state, self.quota.memory_bytes)
@@ -178,7 +216,7 @@ class Launch:
     async def failed(self, error: Exception, seconds: float, secret: str) -> StartFailed:
         """Keep the log's last lines, remove the container, and say why the start failed."""
         tail = messages.log_tail(await self._log_text(), (secret,))
-        await asyncio.wait({self._desk.detach(self.undo())}, timeout=TIDY_SECONDS)
+        await asyncio.wait({self._desk.detach(self._given_up())}, timeout=TIDY_SECONDS)
         return explain(error, self._image, seconds, tail)
 
     async def _log_text(self) -> str:
@@ -190,9 +228,27 @@ class Launch:
         except EngineError:
             return ""
 
-    async def undo(self) -> None:
-        """Remove the container, also one that a call still under way is about to create."""
+    async def cancelled(self) -> None:
+        """End what was begun, because the user does not want it any more."""
+        await self._undo(Story(Reason.CANCELLED, answered=False))
+
+    async def _given_up(self) -> None:
+        """End what was begun, because it came to nothing."""
+        await self._undo(Story(answered=False))
+
+    async def _undo(self, story: Story) -> None:
+        """End the container, also one that a call still under way is about to create.
+
+        What the engine does not do now, a round of the watch does later.
+        """
         if self._creating is None:
             return
         await asyncio.wait({self._creating})
-        await self._desk.remove_surely(self.container or self.name)
+        try:
+            state = await self._desk.find(self.container or self.name, self.labels)
+            if state is not None:
+                await self._desk.ends.end(state, 0, story)
+            elif self._run is not None:
+                await self._desk.receipts.close(self._run, story)
+        except EngineError as error:
+            log.warning("Undoing the start of %s: %s", self.name, error)

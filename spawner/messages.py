@@ -285,3 +285,14 @@ def second_hub(path: object) -> str:
         f"{path}: another hub runs on this directory, so this one ends; "
         "stop the other one first, or give this instance a directory of its own"
     )
+
+
+def image_fetching(image: str, progress: str) -> str:
+    """Say that an image is on its way; `progress` is how far, empty while nobody knows."""
+    far = f" ({progress})" if progress else ""
+    return f"The image {image} is being fetched{far}; try again in a few minutes."
+
+
+def image_not_fetched(image: str, why: str) -> str:
+    """Say that an image could not be fetched, in the engine's own words."""
+    return f"The image {image} could not be fetched ({_short(why, 300)}); tell your administrator."

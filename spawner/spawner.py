@@ -6,7 +6,7 @@ every user's calls through one thread.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -24,9 +24,13 @@ from spawner.failure import DiedError
 from spawner.launch import TIDY_SECONDS, Launch, Request
 from spawner.progress import Steps
 from spawner.quota import effective
+from spawner.ready import answers_or_died
+from spawner.receipts import NOBODY, Asked
+from spawner.runs import Holder, Receipt
 
 OWN_DEADLINE = 0.9
 STOP_WAIT_SECONDS = 60
+PROVEN_DEAD_SECONDS = 1
 
 
 class QuotaDockerSpawner(DockerSpawner):
@@ -44,7 +48,10 @@ class QuotaDockerSpawner(DockerSpawner):
 
     _launch: Launch | None = None
     _ended: int | None = None
+    _final: Container | None = None
+    _unwritten = False
     _address = ""
+    _asked = NOBODY
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Begin with no step done."""
@@ -59,7 +66,21 @@ class QuotaDockerSpawner(DockerSpawner):
     def _labels(self) -> dict[str, str]:
         return identity_labels(self.lab.name, self.user.name, self.name)
 
+    @property
+    def _holder(self) -> Holder:
+        return Holder(self.user.name, self.name)
+
     # what the pages show
+
+    shown = staticmethod(messages.shown)
+
+    async def last_end(self) -> Receipt | None:
+        """Return how the last run ended, None while nobody knows of one."""
+        return await self._desk.receipts.last(self._holder)
+
+    async def kernel_ends(self) -> tuple[Receipt, ...]:
+        """Return what was killed for its memory inside this run, newest first."""
+        return await self._desk.receipts.kernels(self._holder)
 
     @property
     def offer(self) -> options.Offer:
@@ -97,7 +118,7 @@ class QuotaDockerSpawner(DockerSpawner):
     async def start(self) -> str:
         """Start a fresh container and return its URL once the server answers there."""
         request = Request(self.current_config(), self.user.name, self.name, self.user_options)
-        self._ended, self._address = None, ""
+        self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
         self._launch = launch = Launch(self._desk, request, self._steps)
         try:
             return await self._run(launch)
@@ -107,7 +128,7 @@ class QuotaDockerSpawner(DockerSpawner):
             self.server = None
             self.user.db.commit()
             self._ended = 0
-            self._desk.detach(launch.undo())
+            self._desk.detach(launch.cancelled())
             raise
         finally:
             self._launch = None
@@ -140,6 +161,17 @@ class QuotaDockerSpawner(DockerSpawner):
     def _url(self) -> str:
         return f"http://{self._address}:{self.port}"
 
+    async def get_url(self) -> str:
+        """Return where a server adopted after a restart of the hub is, once it answers or is dead.
+
+        The hub ends a server that does not answer for `http_timeout`. One that is paused or too
+        busy is not gone, so the wait is here, and has no end while nobody knows.
+        """
+        url = f"{self._url}{self.server.base_url}" if self._address else self.server.url
+        if not await answers_or_died(self._desk, self.object_id, self._labels, f"{url}api"):
+            self.http_timeout = PROVEN_DEAD_SECONDS
+        return url
+
     # poll
 
     async def poll(self) -> int | None:
@@ -153,7 +185,7 @@ class QuotaDockerSpawner(DockerSpawner):
         try:
             state = await self._desk.find(self.object_id, self._labels)
         except EngineError as error:
-            self.log.warning("Docker says nothing about %s: %s", self._log_name, error)
+            self.log.debug("Docker says nothing about %s: %s", self._log_name, error)
             return None
         self.object_id = state.id if state is not None else ""
         if state is not None and not state.ended:
@@ -164,30 +196,35 @@ class QuotaDockerSpawner(DockerSpawner):
 
     def _remember(self, state: Container | None) -> None:
         """Keep how the server ended, because its container is removed soon."""
-        self._ended = state.exit_code if state is not None else 0
-        how = state.end if state is not None else "its container is gone"
-        self.log.info("%s ended: %s", self._log_name, how)
-
-    async def get_url(self) -> str:
-        """Return where the server is, also when the hub died before it could note it down."""
-        return self._url + self.server.base_url if self._address else self.server.url
+        self._ended, self._final = (state.exit_code if state is not None else 0), state
+        self._unwritten = True
 
     # stop
+
+    def asked_to_stop(self, asked: Asked) -> None:
+        """Keep who wants the server to end, and why; `stop` comes next."""
+        self._asked = asked
 
     async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002
         """End the server, remove its container, keep its volume."""
         grace_seconds = 0 if now else STOP_SECONDS
-        end = self._desk.detach(self._desk.end(self.object_id, self._labels, grace_seconds))
+        stop = self._desk.stop(self._holder, self.object_id, self._asked, grace_seconds)
+        end = self._desk.detach(stop)
         await asyncio.wait({end}, timeout=STOP_WAIT_SECONDS)
         self.object_id = ""
         self._remember(end.result() if end.done() else None)
+        self._unwritten = False
 
     async def run_post_stop_hook(self) -> None:
-        """Remove the container of a server that ended by itself; the hub calls this after all."""
+        """Write the receipt of a server that ended by itself; the hub calls this after all."""
         await maybe_future(super().run_post_stop_hook())
-        if self.object_id and self._ended is not None:
-            removal = self._desk.detach(self._desk.remove_surely(self.object_id))
-            await asyncio.wait({removal}, timeout=TIDY_SECONDS)
+        if not self._unwritten:
+            return
+        self._unwritten = False
+        work: Coroutine[Any, Any, Any] = self._desk.receipts.close_all(self._holder)
+        if self._final is not None:
+            work = self._desk.ends.finish(self._final)
+        await asyncio.wait({self._desk.detach(work)}, timeout=TIDY_SECONDS)
 
     def clear_state(self) -> None:
         """Forget the container; the next start makes a new one."""

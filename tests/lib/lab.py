@@ -53,7 +53,7 @@ class Lab:
         }
         self.docker_host = docker_host
         python = sys.executable
-        hub = [python, "-m", "jupyterhub", "-f", str(hub_config)]
+        hub = [python, "-m", "hub_config.hub", "-f", str(hub_config)]
         self.hub = Process("hub", hub, self.folder / "hub.log")
         proxy = [python, "-m", "hub_config.cli", "--config", str(self.dir.config), "proxy"]
         self.proxy = Process("proxy", proxy, self.folder / "proxy.log")

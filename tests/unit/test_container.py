@@ -62,6 +62,7 @@ BODY = {
         "labhub.server": "",
         "labhub.account": "abcdefghijklmnop",
         "labhub.image": "tensorflow",
+        "labhub.memory_bytes": str(8 * GIB),
     },
     "StopSignal": "SIGTERM",
     "StopTimeout": 10,

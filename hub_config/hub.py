@@ -1,0 +1,134 @@
+"""JupyterHub, as labhub runs it: one hub per instance, a watch over engine and proxy.
+
+python -m hub_config.hub -f jupyterhub_config.py
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+from urllib.parse import urlparse
+
+import sqlalchemy as sa
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+
+from hub_config.instance import Instance
+from spawner import messages
+from spawner.desk import Desk, desk
+from spawner.runs import Holder
+from spawner.watch import Watch
+
+PROXY_RETRY_SECONDS = 0.25
+PENDING_LOOKS, PENDING_PAUSE_SECONDS = 100, 0.1
+
+
+class LabHub(JupyterHub):
+    """The hub. Only one may run on an instance's directory."""
+
+    _lock: TextIO | None = None
+    _watch: Watch | None = None
+    _proxy_guard: asyncio.Task[None] | None = None
+
+    @property
+    def _desk(self) -> Desk:
+        """The desk that the spawners use, too."""
+        lab: Instance = self.config.QuotaDockerSpawner.lab
+        return desk(lab)
+
+    def init_db(self) -> None:
+        """Make sure that nobody else writes this database, then open it."""
+        path = self._desk.lab.state_dir / "hub.lock"
+        self._lock = path.open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(messages.second_hub(path), file=sys.stderr)  # noqa: T201 - not with a traceback
+            self.exit(1)
+        super().init_db()
+
+    async def init_spawners(self) -> int:
+        """Adopt what runs; the watch begins with it."""
+        self._watch = Watch(self._desk, self)
+        self._watch.begin()
+        count: int = await super().init_spawners()
+        return count
+
+    async def start(self) -> None:
+        """Start everything, and keep an eye on the proxy from then on."""
+        await super().start()
+        self._proxy_guard = asyncio.ensure_future(self._guard_proxy())
+
+    async def cleanup(self) -> None:
+        """End the watch and the engine's threads, then the rest."""
+        if self._watch is not None:
+            await self._watch.close()
+        self._desk.engine.close()
+        await super().cleanup()
+
+    # what the watch asks
+
+    def active(self) -> Mapping[Holder, str]:
+        """Return the servers that have an address, with their containers."""
+        query = (
+            sa.select(orm.User.name, orm.Spawner.name, sa.type_coerce(orm.Spawner.state, sa.Text))
+            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+            .where(orm.Spawner.server_id.is_not(None))
+        )
+        return {
+            Holder(user, server): json.loads(state or "{}").get("object_id") or ""
+            for user, server, state in self.db.execute(query)
+        }
+
+    def busy(self) -> set[Holder]:
+        """Return the servers that are being started, stopped or looked for."""
+        return {
+            Holder(user.name, name)
+            for user in self.users.values()
+            for name, spawner in user.spawners.items()
+            if spawner.pending
+        }
+
+    async def notify(self, holder: Holder) -> None:
+        """Let the hub ask after a server, once nobody is at it any more."""
+        for _ in range(PENDING_LOOKS):
+            user = self.users.get(holder.user)
+            if user is None or holder.server not in user.spawners:
+                return
+            if not user.spawners[holder.server].pending:
+                await user.spawners[holder.server].poll_and_notify()
+                return
+            await asyncio.sleep(PENDING_PAUSE_SECONDS)
+
+    # the proxy
+
+    async def _guard_proxy(self) -> None:
+        """Give a proxy that was restarted its routes back.
+
+        A connection to its API ends when it ends. The proxy also ends one that stays silent, so a
+        healthy one is asked for its routes about once a minute.
+        """
+        address = urlparse(self.proxy.api_url)
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection(address.hostname, address.port)
+                try:
+                    await self._check_routes()
+                    await reader.read()
+                finally:
+                    writer.close()
+            await asyncio.sleep(PROXY_RETRY_SECONDS)
+
+    async def _check_routes(self) -> None:
+        """Compare the routes with what they should be; the next connection tries again."""
+        try:
+            await self.proxy.check_routes(self.users, self._service_map)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the guard must go on
+            self.log.warning("The proxy's routes could not be checked: %s", error)
+
+
+if __name__ == "__main__":
+    LabHub.launch_instance()

@@ -1,0 +1,203 @@
+"""Receipts: who asked for a server's end, how it went, and what people read about it later.
+
+Whoever sees an end first writes the receipt: the hub that stopped the server, an event, or a
+round of the watch after a crash. The store keeps one per run, so it does not matter who else does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from spawner import messages
+from spawner.checkpoint import reached
+from spawner.container import holder_of, memory_of
+from spawner.engine import Container
+from spawner.memory import Usage
+from spawner.metrics import ENDS
+from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.sightings import Sighting, Sightings
+from spawner.store import Ledger, Store, StoreError
+from spawner.why import Facts, why
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody wants the server to end. The actor is a user's or a service's name, or empty."""
+
+    reason: Reason
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What only the one who ends a run knows: why, and whether the server ever answered."""
+
+    asked: Reason | None = None
+    answered: bool = True
+
+
+NOBODY = Asked(Reason.UNKNOWN)
+ORDINARY = Story()
+# Services of the hub that end servers for a reason of their own.
+SERVICE_REASONS = {"idle-culler": Reason.IDLE, "session-culler": Reason.TIME_LIMIT}
+
+
+def who_asks(kind: str, name: str, owner: str) -> Asked:
+    """Return what it means that this user or service (`kind`) ends the server of `owner`."""
+    if kind == "service":
+        return Asked(SERVICE_REASONS.get(name, Reason.ADMIN), name)
+    return Asked(Reason.USER if name == owner else Reason.ADMIN, name)
+
+
+class Receipts:
+    """Writes and reads them. A store that fails is logged; it keeps nobody from ending anything."""
+
+    def __init__(self, store: Store, sightings: Sightings) -> None:
+        """Do nothing yet."""
+        self._store, self._sightings = store, sightings
+
+    async def ask(self, holder: Holder, asked: Asked) -> None:
+        """Note who wants this server to end, before it does."""
+        await self.transact(
+            lambda ledger: ledger.ask_stop(holder, asked.reason, asked.actor), otherwise=None
+        )
+        reached("stop.asked")
+
+    async def write(self, state: Container, log_text: str, story: Story) -> Receipt | None:
+        """Write the receipt of an ended container; None when there is one already."""
+        away = self._sightings.away_at(state.finished_at)
+        facts = _facts(state, self._sightings.of(state.id), story, away=away)
+        return await self._end(_run_of(state), state, facts, log_text)
+
+    async def close(self, run: Run, story: Story | None = None) -> Receipt | None:
+        """Write the receipt of a run whose container is gone: nobody can ask it any more."""
+        story = story or Story(answered=bool(run.container))
+        facts = _facts(None, self._sightings.of(run.container), story, away=False)
+        receipt = await self._end(run, None, facts, "")
+        self._sightings.forget(run.container)
+        return receipt
+
+    async def close_all(self, holder: Holder) -> None:
+        """Write the receipts of a server none of whose containers is there any more."""
+        for run in await self.open_runs():
+            if run.holder == holder:
+                await self.close(run)
+
+    async def _end(
+        self, known: Run, state: Container | None, facts: Facts, log_text: str
+    ) -> Receipt | None:
+        """Write the receipt with what the store knows of the run; the labels tell the rest."""
+        usage = self._sightings.of(known.container).usage
+
+        def work(ledger: Ledger) -> Receipt | None:
+            run = ledger.run(known.name) or known
+            told = replace(facts, asked=run.stop or facts.asked)
+            receipt = _receipt(run, state, why(told), usage, log_text)
+            return receipt if ledger.end(receipt) else None
+
+        receipt = await self.transact(work, otherwise=None)
+        if receipt is not None:
+            ENDS.labels(receipt.reason.value).inc()
+            log.info("%s ended: %s", receipt.run, messages.receipt(receipt))
+        return receipt
+
+    async def note_kernel(self, container: str, kills: int) -> None:
+        """Write that a program in a server that goes on was killed for its memory."""
+
+        def work(ledger: Ledger) -> None:
+            for run in ledger.open_runs():
+                if run.container == container:
+                    ledger.note_kernel(_kernel_receipt(run, datetime.now(UTC)), kills)
+
+        await self.transact(work, otherwise=None)
+
+    async def open_runs(self) -> tuple[Run, ...]:
+        """Return what was begun and has no receipt yet."""
+        return await self.transact(lambda ledger: ledger.open_runs(), otherwise=())
+
+    async def last(self, holder: Holder) -> Receipt | None:
+        """Return how a server last ended, None while nobody knows of an end."""
+        return await self.transact(lambda ledger: ledger.last(holder), otherwise=None)
+
+    async def kernels(self, holder: Holder) -> tuple[Receipt, ...]:
+        """Return what was killed for its memory in the present run, newest first."""
+
+        def look(ledger: Ledger) -> tuple[Receipt, ...]:
+            mine = [run.name for run in ledger.open_runs() if run.holder == holder]
+            return ledger.kernels(mine[-1]) if mine else ()
+
+        return await self.transact(look, otherwise=())
+
+    async def transact(self, work: Callable[[Ledger], T], *, otherwise: T) -> T:
+        """Run work on the store in a thread; return `otherwise` when the store fails."""
+        try:
+            return await asyncio.to_thread(self._store.transact, work)
+        except StoreError as error:
+            log.error("%s", error)  # noqa: TRY400 - the sentence says what, where and how to fix
+            return otherwise
+
+
+def _facts(state: Container | None, sighting: Sighting, story: Story, *, away: bool) -> Facts:
+    """Put together what is known of an end."""
+    return Facts(
+        found=state is not None,
+        exit_code=state.exit_code if state is not None else None,
+        out_of_memory=state is not None and state.out_of_memory,
+        oom_event=sighting.out_of_memory,
+        asked=story.asked,
+        outside_signal=sighting.signalled,
+        engine_was_away=away,
+        answered=story.answered,
+    )
+
+
+def _run_of(state: Container) -> Run:
+    """Return the run of a container as its labels tell it, for when the store has none."""
+    return Run(
+        name=state.name,
+        holder=holder_of(state.labels),
+        image=state.labels.get("labhub.image", ""),
+        memory_bytes=memory_of(state.labels),
+        began=state.started_at or datetime.now(UTC),
+        container=state.id,
+    )
+
+
+def _receipt(
+    run: Run, state: Container | None, reason: Reason, usage: Usage | None, log_text: str
+) -> Receipt:
+    """Put a receipt together. Who ran out of memory had all of it."""
+    out_of_memory = reason is Reason.OUT_OF_MEMORY
+    ran = state is not None and state.started_at is not None
+    return Receipt(
+        run=run.name,
+        holder=run.holder,
+        kind=Kind.SERVER,
+        at=(state.finished_at if state is not None else None) or datetime.now(UTC),
+        reason=reason,
+        limit_bytes=run.memory_bytes,
+        exit_code=state.exit_code if state is not None and ran else None,
+        peak_bytes=run.memory_bytes if out_of_memory else usage and usage.peak_bytes,
+        actor=run.actor,
+        log=messages.log_tail(log_text),
+    )
+
+
+def _kernel_receipt(run: Run, at: datetime) -> Receipt:
+    """Put the receipt of a killed program together."""
+    return Receipt(
+        run=run.name,
+        holder=run.holder,
+        kind=Kind.KERNEL,
+        at=at,
+        reason=Reason.OUT_OF_MEMORY,
+        limit_bytes=run.memory_bytes,
+        peak_bytes=run.memory_bytes,
+    )
