@@ -1,15 +1,25 @@
-"""What an image looks like inside, read once per image id from a container that never runs."""
+"""What an image looks like inside, read once per image id, and how a missing one is fetched."""
 
 import asyncio
+import logging
+import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spawner import messages
 from spawner.engine import Engine, Image
 from spawner.engine_errors import EngineError
 
 BUILT_HERE = ("labhub.built", "local")
 BASH, PLAIN_SHELL = "/bin/bash", "/bin/sh"
+OUR_OWN = "labhub/"  # built on the machine; no registry has them
+FETCH_AGAIN_SECONDS = 600
+
+_ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,10 @@ class Contents:
 
 
 class Images:
-    """A cache of image contents. Ids are digests, so an entry never becomes wrong."""
+    """A cache of image contents. Ids are digests, so an entry never becomes wrong.
+
+    Images that the engine lacks are fetched in the background, one fetch at a time for each.
+    """
 
     def __init__(self, engine: Engine, labels: Mapping[str, str]) -> None:
         """Read through this engine; `labels` mark the containers made for reading."""
@@ -32,6 +45,9 @@ class Images:
         self._labels = dict(labels)
         self._contents: dict[tuple[str, str], asyncio.Future[Contents]] = {}
         self._local: dict[str, bool] = {}
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[str, str] = {}
+        self._failures: dict[str, tuple[float, str]] = {}
 
     @property
     def built_here(self) -> frozenset[str]:
@@ -83,3 +99,51 @@ class Images:
             await self._engine.remove(container)
         digest = image_id.rpartition(":")[2][:12]
         return Contents(digest, passwd, group, has_root_dir, BASH if has_bash else PLAIN_SHELL)
+
+    def missing(self, name: str) -> str:
+        """Return what people are told about an image that the engine lacks; begin to fetch it."""
+        self.fetch(name)
+        progress, failure = self.fetching(name), self.failure(name)
+        if progress is not None:
+            return messages.image_fetching(name, progress)
+        if failure is not None:
+            return messages.image_not_fetched(name, failure)
+        return messages.image_missing(name)
+
+    def fetch(self, name: str) -> None:
+        """Begin to fetch an image, unless it is being fetched, or that failed a moment ago.
+
+        Images that were built here and ids are in no registry: nothing happens.
+        """
+        is_fetchable = not name.startswith(OUR_OWN) and _ID.fullmatch(name) is None
+        if is_fetchable and name not in self._fetches and self.failure(name) is None:
+            self._progress[name] = ""
+            self._fetches[name] = asyncio.ensure_future(self._fetch(name))
+
+    def fetching(self, name: str) -> str | None:
+        """Return how far the fetch of an image is ("3 of 9 layers", or nothing yet), if it runs."""
+        return self._progress.get(name)
+
+    def failure(self, name: str) -> str | None:
+        """Return why an image could not be fetched, as long as no new attempt is due."""
+        at, sentence = self._failures.get(name, (0.0, ""))
+        is_fresh = sentence and time.monotonic() < at + FETCH_AGAIN_SECONDS
+        return sentence if is_fresh else None
+
+    async def _fetch(self, name: str) -> None:
+        """Fetch an image to the end, and keep how that went."""
+        log.info("Fetching image %s", name)
+        try:
+            await self._engine.pull(name, lambda progress: self._note_progress(name, progress))
+        except EngineError as error:
+            log.warning("Fetching image %s: %s", name, error)
+            self._failures[name] = (time.monotonic(), str(error) or type(error).__name__)
+        else:
+            log.info("Fetched image %s", name)
+        finally:
+            del self._fetches[name], self._progress[name]
+
+    def _note_progress(self, name: str, progress: str) -> None:
+        """Keep how far it is; the last word may come when the fetch has been given up."""
+        if name in self._progress:
+            self._progress[name] = progress

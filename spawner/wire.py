@@ -173,6 +173,7 @@ class Wire:
             error = _refusal(response, request.meaning)
         if "client version" in str(error):  # another engine answers now: ask it the next time
             self._version = ""
+            raise UnknownError(str(error))
         raise error
 
     def _ask_version(self, limit: Limit) -> str:

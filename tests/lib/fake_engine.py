@@ -25,7 +25,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.lib.fake_life import Life
-from tests.lib.fake_routes import LIFE, routes
+from tests.lib.fake_pull import LIFE, routes
 from tests.lib.fake_rules import Body, EngineError
 from tests.lib.fake_state import Container, Plan
 

@@ -214,13 +214,6 @@ async def inspect_image(request: web.Request) -> web.Response:
     return web.json_response(_life(request).image(request.match_info["name"]))
 
 
-@routes.post("/images/create")
-async def pull(request: web.Request) -> web.Response:
-    """There is no registry behind the fake: every pull fails as it does behind a firewall."""
-    name = request.query.get("fromImage", "")
-    raise EngineError(500, f'Get "https://registry.invalid/v2/": no route to host ({name})')
-
-
 @routes.post("/volumes/create")
 async def create_volume(request: web.Request) -> web.Response:
     return web.json_response(_life(request).add_volume(await _body(request)), status=201)

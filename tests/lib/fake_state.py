@@ -29,6 +29,15 @@ class Plan:
     user: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a pull of an image meets: layers, each after a pause, and perhaps an error."""
+
+    layers: int = 3
+    pause_seconds: float = 0.0
+    error: str = ""
+
+
 @dataclass
 class Container:
     """One container; `body` is the create request exactly as it arrived."""
@@ -100,6 +109,7 @@ class State:
     def __init__(self) -> None:
         """Start empty, with the networks that every engine has."""
         self.images: dict[str, Body] = {}
+        self.registry: dict[str, Offer] = {}
         self.files: dict[str, dict[str, bytes]] = {}
         self.containers: dict[str, Container] = {}
         self.volumes: dict[str, Body] = {}
