@@ -2,15 +2,12 @@
 
 import re
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auth.providers import apply_login
 from hub_config.instance import Instance, in_url
 from hub_config.schema import Config
-from spawner import messages
-from spawner.desk import desk
 
 FOLDER = Path(__file__).parent
 ACCOUNTS = "accounts"
@@ -32,7 +29,7 @@ def apply(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401 -
     update_addresses(config, instance, c)
     update_proxy(instance, c)
     update_state(instance, c)
-    update_pages(instance, c)
+    update_pages(c)
     update_services(config, instance, c)
     update_spawner(config, instance, c)
     apply_login(config.login, instance, c, config.hub.url)
@@ -63,16 +60,9 @@ def update_state(instance: Instance, c: Any) -> None:  # noqa: ANN401
     c.CryptKeeper.keys = [bytes.fromhex(read_instance_secret(instance, "crypt_key"))]
 
 
-def update_pages(instance: Instance, c: Any) -> None:  # noqa: ANN401
+def update_pages(c: Any) -> None:  # noqa: ANN401
     """Our pages go before the stock ones."""
     c.JupyterHub.template_paths = [str(FOLDER / "templates")]
-    c.JupyterHub.template_vars = {"engine_trouble": partial(engine_trouble, instance)}
-
-
-def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
-    """Return what this user (None: nobody yet) must know about the engine, mostly nothing."""
-    trouble = desk(instance).trouble
-    return messages.engine_trouble(trouble if user.admin else "") if trouble and user else ""
 
 
 def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401

@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
 
 from auth.discovery import LoginError
 from hub_config.apply import SecretMissingError, apply
-from hub_config.instance import InstanceError, read_instance
+from hub_config.instance import Instance, InstanceError, read_instance
 from hub_config.load import ConfigErrors, load
+from spawner import messages
+from spawner.desk import desk
 from spawner.receipts import who_asks
 
 STOP_NOTED = "_labhub_notes_who_stops"
@@ -23,8 +26,17 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
     except (InstanceError, ConfigErrors, SecretMissingError, LoginError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing that logs is up yet
         raise SystemExit(1) from None
+    c.JupyterHub.template_vars = {"engine_trouble": partial(engine_trouble, instance)}
     mend_expired_logins()
     note_who_stops()
+
+
+def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
+    """Return what this user (None: nobody yet) must know about the engine, mostly nothing."""
+    trouble = desk(instance).trouble
+    if not trouble or user is None:
+        return ""
+    return messages.engine_trouble(trouble if user.admin else "")
 
 
 def mend_expired_logins() -> None:

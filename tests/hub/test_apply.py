@@ -172,6 +172,7 @@ def test_servers(instance: Instance) -> None:
         },
         "QuotaDockerSpawner": {
             "lab": instance,
+            "poll_interval": 0,
             "server_token_scopes": ["users:activity!user", "access:servers!server"],
         },
     }

@@ -182,6 +182,11 @@ class FakeEngine:
         self._call(lambda: container.say(*log))
         self._run(self.life.end(container, exit_code, oom=oom))
 
+    def tell(self, action: str, name: str) -> None:
+        """Let an event be heard that changes nothing."""
+        container = self.life.container(name)
+        self._call(lambda: self.life.tell(action, container))
+
     # what happened
 
     def containers(self) -> list[Container]:

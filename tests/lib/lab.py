@@ -53,6 +53,7 @@ class Lab:
         }
         self.docker_host = docker_host
         python = sys.executable
+        self.hub_config = hub_config
         hub = [python, "-m", "hub_config.hub", "-f", str(hub_config)]
         self.hub = Process("hub", hub, self.folder / "hub.log")
         proxy = [python, "-m", "hub_config.cli", "--config", str(self.dir.config), "proxy"]

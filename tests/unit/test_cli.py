@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +153,13 @@ def test_addresses(environ: dict[str, str], text: str, url: str, callback: str) 
     assert labhub("callback-url", env=environ).stdout == f"{callback}\n"
 
 
-def test_the_hub_is_jupyterhub_with_our_file(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_hub_is_ours_with_our_file(environ: dict[str, str], tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(VALID)
     program, argv, env = became(labhub("--config", str(other), "hub", env=environ))
     assert (program, argv) == (
-        "jupyterhub",
-        ["jupyterhub", "-f", str(FOLDER / "jupyterhub_config.py")],
+        sys.executable,
+        [sys.executable, "-m", "hub_config.hub", "-f", str(FOLDER / "jupyterhub_config.py")],
     )
     assert env["LABHUB_CONFIG"] == str(other)
 
@@ -214,11 +215,11 @@ def test_a_program_that_is_not_installed(
         raise FileNotFoundError(2, "No such file or directory", program)
 
     monkeypatch.setattr(os, "execvpe", fail)
-    done = labhub("hub", env=environ)
+    done = labhub("proxy", env=environ)
     assert (done.exit_code, done.stderr) == (
         1,
-        "Error: jupyterhub cannot be run (No such file or directory): is it installed and on "
-        "PATH?\n",
+        "Error: configurable-http-proxy cannot be run (No such file or directory): is it installed "
+        "and on PATH?\n",
     )
 
 
@@ -230,7 +231,7 @@ def test_a_wrong_command_line_is_a_usage_error(words: list[str]) -> None:
 def test_every_command_says_what_it_is_for() -> None:
     context = click.Context(main)
     names = main.list_commands(context)
-    assert names == ["callback-url", "config", "hub", "proxy", "url", "user"]
+    assert names == ["callback-url", "config", "hub", "proxy", "receipts", "url", "user"]
     for name in names:
         command = main.get_command(context, name)
         assert command is not None

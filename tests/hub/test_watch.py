@@ -1,0 +1,347 @@
+"""Ends are seen at once, written once, and told in words; what is left over is cleaned up."""
+
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+
+from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.store import Store
+from tests.lib.fake_engine import FakeEngine
+from tests.lib.lab import Lab
+from tests.lib.node import ROOT
+from tests.lib.person import Person, words
+
+CULLER_TOKEN = secrets.token_hex(16)
+ADA = Holder("ada", "")
+OFTEN = 10**6
+
+
+@pytest.fixture(scope="module")
+def cgroups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place where the kernel would tell how much memory each container used."""
+    return tmp_path_factory.mktemp("cgroup")
+
+
+@pytest.fixture(scope="module")
+def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
+    """A labhub that looks for memory there, and knows a culler."""
+    environ = {"LABHUB_CGROUP": str(cgroups), "LABHUB_TEST_CULLER_TOKEN": CULLER_TOKEN}
+    config = ROOT / "tests" / "lib" / "culler_config.py"
+    with Lab(fake_engine.url, env=environ, hub_config=config) as running:
+        running.add_user("ada")
+        running.add_user("grace", admin=True)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ada(lab: Lab) -> Person:
+    """Who owns the server."""
+    return lab.login("ada")
+
+
+@pytest.fixture(scope="module")
+def grace(lab: Lab) -> Person:
+    """Who may do anything."""
+    return lab.login("grace")
+
+
+@pytest.fixture
+def running(lab: Lab, ada: Person, fake_engine: FakeEngine) -> Iterator[str]:
+    """The id of the container of ada's server; nothing is left at the end."""
+    assert lab.api("POST", "users/ada/server").status_code == 201
+    [container] = fake_engine.containers()
+    yield container.id
+    fake_engine.clear_faults()
+    lab.api("DELETE", "users/ada/server")
+    wait_until(lambda: not model(lab) and not fake_engine.containers())
+
+
+def wait_until(true: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def model(lab: Lab) -> dict[str, object]:
+    """Return the hub's view of ada's server, empty when there is none."""
+    return lab.api("GET", "users/ada").json()["servers"].get("") or {}
+
+
+def store(lab: Lab) -> Store:
+    return Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+
+
+def open_runs(lab: Lab) -> tuple[Run, ...]:
+    return store(lab).transact(lambda ledger: ledger.open_runs())
+
+
+def receipts(lab: Lab) -> tuple[Receipt, ...]:
+    return store(lab).transact(lambda ledger: ledger.receipts("ada"))
+
+
+def stopped(lab: Lab) -> Receipt:
+    """Wait until the hub knows that the server ended; return its receipt, the only new one."""
+    wait_until(lambda: not model(lab) and not open_runs(lab))
+    newest = receipts(lab)[0]
+    assert [each.run for each in receipts(lab)].count(newest.run) == 1
+    return newest
+
+
+def outside(fake_engine: FakeEngine) -> docker.APIClient:
+    """Return what somebody on the machine has: Docker's own command line, so to speak."""
+    return docker.APIClient(base_url=fake_engine.url)
+
+
+# who asked
+
+
+def test_a_run_is_open_while_its_server_runs(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    [run] = open_runs(lab)
+    [container] = fake_engine.containers()
+    assert (run.name, run.holder, run.container) == (container.name, ADA, running)
+    assert run.memory_bytes == 1 << 30
+
+
+def test_stopped_by_its_user(lab: Lab, ada: Person, running: str) -> None:
+    assert ada.api("DELETE", "users/ada/server").status_code == 204
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.actor, receipt.holder) == (Reason.USER, "ada", ADA)
+
+
+def test_stopped_by_an_admin(lab: Lab, grace: Person, running: str) -> None:
+    assert grace.api("DELETE", "users/ada/server").status_code == 204
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.actor) == (Reason.ADMIN, "grace")
+
+
+def test_stopped_by_the_culler(lab: Lab, running: str) -> None:
+    url = f"{lab.url}/hub/api/users/ada/server"
+    headers = {"Authorization": f"token {CULLER_TOKEN}"}
+    assert requests.delete(url, headers=headers, timeout=30).status_code == 204
+    assert stopped(lab).reason is Reason.IDLE
+
+
+def test_a_cancelled_start(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
+    fake_engine.next_server(boot_seconds=60)
+    assert ada.start("ada", image="tensorflow").status_code == 302
+    wait_until(lambda: [each for each in fake_engine.containers() if each.running])
+    assert lab.api("DELETE", "users/ada/server").status_code == 204
+    assert stopped(lab).reason is Reason.CANCELLED
+
+
+# what happened
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "oom", "reason"),
+    [(3, False, Reason.EXITED), (0, False, Reason.EXITED), (137, True, Reason.OUT_OF_MEMORY)],
+)
+def test_a_server_that_ends_is_seen_at_once(  # noqa: PLR0913, PLR0917 - fixtures and values
+    lab: Lab, running: str, fake_engine: FakeEngine, exit_code: int, oom: bool, reason: Reason
+) -> None:
+    fake_engine.die(running, exit_code, oom=oom, log=("the last words",))
+    wait_until(lambda: not model(lab), seconds=3)
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.exit_code) == (reason, exit_code)
+    assert receipt.log[-1] == "the last words"
+    wait_until(lambda: not fake_engine.containers())
+
+
+def test_without_memory_the_peak_is_the_limit(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    fake_engine.die(running, 137, oom=True)
+    receipt = stopped(lab)
+    assert (receipt.peak_bytes, receipt.limit_bytes) == (1 << 30, 1 << 30)
+
+
+def test_killed_from_outside(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    outside(fake_engine).kill(running)
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.actor) == (Reason.ADMIN, "")
+
+
+def test_removed_from_outside(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    outside(fake_engine).remove_container(running, force=True)
+    assert stopped(lab).reason in {Reason.ADMIN, Reason.LOST}
+
+
+def test_a_start_that_dies(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
+    fake_engine.next_server(exit_code=1, log=("ImportError",))
+    assert lab.api("POST", "users/ada/server").status_code == 500
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.exit_code) == (Reason.START_FAILED, 1)
+    assert receipt.log == ("ImportError",)
+
+
+def test_a_paused_server_runs(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    fake_engine.life.container(running).status = "paused"
+    lab.restart_hub()
+    assert model(lab)
+    fake_engine.life.container(running).status = "running"
+    wait_until(lambda: model(lab).get("ready"))
+    assert [each.id for each in fake_engine.containers()] == [running]
+
+
+def test_an_end_while_the_hub_was_away(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    lab.stop_hub(kill=True)
+    fake_engine.die(running, 3)
+    lab.start_hub()
+    receipt = stopped(lab)
+    assert (receipt.reason, receipt.exit_code) == (Reason.EXITED, 3)
+
+
+def test_gone_while_the_hub_was_away(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    lab.stop_hub(kill=True)
+    fake_engine.life.containers.clear()
+    lab.start_hub()
+    assert stopped(lab).reason is Reason.LOST
+
+
+# memory
+
+
+def use(cgroups: Path, container: str, *, peak_bytes: int, kills: int) -> None:
+    """Let the kernel tell this of a container."""
+    folder = cgroups / "memory" / "docker" / container
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "memory.max_usage_in_bytes").write_text(f"{peak_bytes}\n")
+    (folder / "memory.oom_control").write_text(
+        f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n"
+    )
+
+
+def test_the_peak_is_measured_before_the_end(
+    lab: Lab, ada: Person, running: str, cgroups: Path
+) -> None:
+    use(cgroups, running, peak_bytes=700 << 20, kills=0)
+    assert ada.api("DELETE", "users/ada/server").status_code == 204
+    assert stopped(lab).peak_bytes == 700 << 20
+
+
+def test_a_killed_kernel_leaves_a_receipt_and_the_server_goes_on(
+    lab: Lab, ada: Person, running: str, cgroups: Path, fake_engine: FakeEngine
+) -> None:
+    use(cgroups, running, peak_bytes=1 << 30, kills=1)
+    container = fake_engine.life.container(running)
+    for _ in range(3):  # the engine may say it more than once
+        fake_engine.tell("oom", container.id)
+    wait_until(lambda: receipts(lab)[0].kind is Kind.KERNEL)
+    time.sleep(1)
+    assert [each.kind for each in receipts(lab)[:2]] == [Kind.KERNEL, Kind.SERVER]
+    assert model(lab)["ready"]
+    assert "out of memory" in words(ada.get("/hub/home")).lower()
+
+
+# what is left over
+
+
+def test_a_server_nobody_wants_is_ended(
+    lab: Lab, ada: Person, running: str, fake_engine: FakeEngine
+) -> None:
+    body = fake_engine.bodies("POST", "/containers/create")[-1]
+    lab.stop_hub(kill=True)
+    engine = outside(fake_engine)
+    stranger = {**body, "Labels": {**body["Labels"], "labhub.instance": "another"}}
+    orphan = {**body, "Labels": {**body["Labels"], "labhub.user": "nobody"}}
+    ids = [
+        engine.create_container_from_config(each, name)["Id"]
+        for name, each in {"stranger": stranger, "orphan": orphan, "half-made": body}.items()
+    ]
+    for each in ids[:2]:
+        engine.start(each)
+    lab.start_hub()
+    wait_until(lambda: {each.id for each in fake_engine.containers()} == {running, ids[0]})
+    assert model(lab)["ready"]
+    assert fake_engine.life.container(ids[0]).running
+    engine.remove_container(ids[0], force=True)
+
+
+def test_a_store_that_was_lost_is_filled_again(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    [before] = open_runs(lab)
+    lab.stop_hub(kill=True)
+    for file in lab.dir.state.glob("labhub.sqlite*"):
+        file.unlink()
+    lab.start_hub()
+    wait_until(lambda: open_runs(lab))
+    [after] = open_runs(lab)
+    assert (after.name, after.holder, after.container) == (before.name, ADA, running)
+    assert after.memory_bytes == 1 << 30
+
+
+# the engine comes and goes
+
+
+def test_admins_read_that_the_engine_is_away(
+    lab: Lab, ada: Person, grace: Person, running: str, fake_engine: FakeEngine
+) -> None:
+    sentence = "Docker does not answer at the moment"
+    fake_engine.refuse()
+    wait_until(lambda: sentence in words(grace.get("/hub/home")))
+    assert "(Docker: " in words(grace.get("/hub/home"))
+    assert "(Docker: " not in words(ada.get("/hub/home"))
+    assert model(lab)["ready"]
+    fake_engine.resume()
+    wait_until(lambda: sentence not in words(grace.get("/hub/home")))
+    assert [each.id for each in fake_engine.containers()] == [running]
+
+
+def test_an_end_without_events_is_found_by_a_round(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    fake_engine.refuse()  # ends the stream, and what happens now is never told
+    fake_engine.die(running, 3)
+    fake_engine.life.events.clear()
+    fake_engine.resume()
+    assert stopped(lab).exit_code == 3
+
+
+def test_what_happens_is_counted(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    fake_engine.die(running, 3)
+    stopped(lab)
+    metrics = requests.get(
+        f"{lab.url}/hub/metrics", headers={"Authorization": f"token {lab.token}"}, timeout=30
+    ).text
+    counts = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line[:1] != "#")
+    assert float(counts['labhub_server_ends_total{reason="exited"}']) >= 1
+    assert float(counts["labhub_engine_up"]) == 1
+    assert float(counts["labhub_event_lag_seconds_count"]) >= 1
+    assert 'labhub_reconcile_actions_total{action="close"}' in counts
+    create = 'labhub_engine_calls_total{call="create",lane="start",outcome="ok"}'
+    assert float(counts[create]) >= 1
+
+
+# one hub, one proxy
+
+
+def test_a_second_hub_on_the_same_directory_refuses(lab: Lab, running: str) -> None:
+    command = [sys.executable, "-m", "hub_config.hub", "-f", str(lab.hub_config)]
+    environ = {**lab.env, "LABHUB_HUB_PORT": "1"}
+    second = subprocess.run(
+        command, env=environ, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False
+    )
+    assert second.returncode == 1
+    assert "hub.lock: another hub runs on this directory" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert model(lab)["ready"]
+
+
+def test_a_proxy_that_was_killed_has_its_routes_back(lab: Lab, ada: Person, running: str) -> None:
+    lab.proxy.end(kill=True)
+    lab.start_proxy()
+    began = time.monotonic()
+    wait_until(lambda: ada.get("/user/ada/api").status_code == 200, seconds=10)
+    assert time.monotonic() - began < 10
+    assert ada.get("/hub/home").status_code == 200

@@ -1,0 +1,11 @@
+"""The tests' hub, with a service by the name under which an idle culler ends servers."""
+
+import os
+from pathlib import Path
+
+load_subconfig(str(Path(__file__).with_name("lab_config.py")))  # noqa: F821
+c = get_config()  # noqa: F821
+c.JupyterHub.services = [
+    *c.JupyterHub.services,
+    {"name": "idle-culler", "api_token": os.environ["LABHUB_TEST_CULLER_TOKEN"], "admin": True},
+]
