@@ -65,10 +65,6 @@ class Engine:
             "listed", lambda limit: answers.read(answers.listed, self._ask(limit, request))
         )
 
-    async def labelled(self, labels: Mapping[str, str]) -> list[str]:
-        """Return the ids of all containers, running or not, that carry these labels."""
-        return [each.id for each in await self.listed(labels)]
-
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         """Create a container and return its id."""
         request = Request(

@@ -51,9 +51,9 @@ def body(servers: Rig, image: str, *argv: str) -> dict[str, Any]:
 
 async def everything_removed(servers: Rig) -> None:
     labels = identity_labels(servers.lab.name, "ada", "")
-    for each in await servers.desk.engine.labelled(labels):
-        await servers.desk.engine.remove(each)
-    assert await servers.desk.engine.labelled(labels) == []
+    for each in await servers.desk.engine.listed(labels):
+        await servers.desk.engine.remove(each.id)
+    assert await servers.desk.engine.listed(labels) == []
 
 
 def test_the_life_of_a_container(servers: Rig, image: str) -> None:
@@ -66,8 +66,9 @@ def test_the_life_of_a_container(servers: Rig, image: str) -> None:
             await asyncio.sleep(0.05)
         assert (state.name, state.exit_code, state.out_of_memory) == (name, 3, False)
         assert await engine.log_tail(made, 10) == "hello\n"
-        assert await engine.labelled(identity_labels(servers.lab.name, "ada", "")) == [made]
-        assert await engine.labelled(identity_labels(servers.lab.name, "ada", "x")) == []
+        [listed] = await engine.listed(identity_labels(servers.lab.name, "ada", ""))
+        assert (listed.id, listed.name, listed.ended, listed.image) == (made, name, True, image)
+        assert await engine.listed(identity_labels(servers.lab.name, "ada", "x")) == []
         for _ in range(2):
             await engine.stop(made, 0)
             await engine.remove(made)
@@ -151,9 +152,9 @@ def test_a_start_removes_leftovers_and_leaves_nothing_when_undone(servers: Rig, 
             await engine.container(left)
         assert (server.root_dir, server.shell) == ("/tf/notebooks", "/bin/bash")
         made = await launch.create(server, {}, ())
-        assert await engine.labelled(launch.labels) == [made]
+        assert [each.id for each in await engine.listed(launch.labels)] == [made]
         await launch.undo()
-        assert await engine.labelled(launch.labels) == []
+        assert await engine.listed(launch.labels) == []
 
     run(start())
     text = next((servers.lab.state_dir / "passwd").glob("*.passwd")).read_text()
@@ -172,6 +173,6 @@ def test_without_an_account_nothing_is_made(servers: Rig, image: str) -> None:
         assert failure.jupyterhub_message == (
             "There is no account for this user yet: sign in once first."
         )
-        assert await servers.desk.engine.labelled(launch.labels) == []
+        assert await servers.desk.engine.listed(launch.labels) == []
 
     run(start())

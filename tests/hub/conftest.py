@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lib.behind import make, proxy
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
+
+__all__ = ["make", "proxy"]  # fixtures, for pytest to find here
 
 
 @pytest.fixture(scope="module")
