@@ -1,0 +1,108 @@
+"""`labhub receipts`: how a user's servers ended. Parses and prints; needs no running hub."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auth.accounts import AccountBook
+from hub_config.instance import InstanceError, read_instance
+from hub_config.sizes import format_bytes, format_share
+from spawner import messages
+from spawner.runs import Kind, Receipt
+from spawner.store import RECEIPTS_PER_USER, Store, StoreError
+
+HEAD = ("ended", "server", "peak of memory", "why")
+
+
+@click.command()
+@click.argument("user")
+@click.option("--server", metavar="NAME", help="Only this server of theirs; '' is the default one.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, RECEIPTS_PER_USER),
+    default=20,
+    show_default=True,
+    help="How many, counted from the newest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: bool) -> None:
+    """Print when and why a user's servers ended, newest first."""
+    try:
+        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
+        _require_known(state_dir / "identity.sqlite", user)
+        found = _receipts(state_dir / "labhub.sqlite", user)
+    except (InstanceError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    chosen = [each for each in found if server is None or each.holder.server == server][:limit]
+    if as_json:
+        click.echo(json.dumps([as_json_object(each) for each in chosen], indent=2))
+    else:
+        click.echo("\n".join(_table(chosen)) or f"No server of {user} has ended yet.")
+
+
+def _require_known(path: Path, user: str) -> None:
+    """Refuse a name that nobody ever signed in with."""
+    # Opening a book begins one, and reading must leave nothing behind.
+    if not path.exists() or AccountBook(path).by_name(user) is None:
+        raise click.ClickException(
+            f"Nobody called {user!r} has signed in here; the admin page lists all users."
+        )
+
+
+def _receipts(path: Path, user: str) -> tuple[Receipt, ...]:
+    """Return all receipts of a user."""
+    if not path.exists():
+        return ()
+    store = Store(f"sqlite:///{path}")
+    try:
+        return store.transact(lambda ledger: ledger.receipts(user, RECEIPTS_PER_USER))
+    finally:
+        store.close()
+
+
+def as_json_object(end: Receipt) -> dict[str, Any]:
+    """Return a receipt for programs; `sentence` is what its owner reads."""
+    return {
+        "at": end.at.isoformat(),
+        "server": end.holder.server,
+        "kind": end.kind.value,
+        "reason": end.reason.value,
+        "sentence": messages.receipt(end),
+        "exit_code": end.exit_code,
+        "peak_bytes": end.peak_bytes,
+        "limit_bytes": end.limit_bytes,
+        "actor": end.actor,
+        "run": end.run,
+        "log": list(end.log),
+    }
+
+
+def _table(ends: Sequence[Receipt]) -> list[str]:
+    """Return the lines of a table, columns as wide as they must be."""
+    if not ends:
+        return []
+    rows = [HEAD, *map(_row, ends)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _row(end: Receipt) -> tuple[str, str, str, str]:
+    """Return a receipt for people who are not the owner, in this machine's time."""
+    told = messages.receipt(end, viewer="")
+    return (
+        f"{end.at.astimezone():%Y-%m-%d %H:%M}",
+        end.holder.server or "(default)",
+        _memory(end),
+        f"a program in it: {told}" if end.kind is Kind.KERNEL else told,
+    )
+
+
+def _memory(end: Receipt) -> str:
+    if end.peak_bytes is None:
+        return f"? of {format_bytes(end.limit_bytes)}"
+    return format_share(end.peak_bytes, end.limit_bytes)
