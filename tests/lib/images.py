@@ -3,7 +3,7 @@
 import io
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -29,4 +29,5 @@ def built_image(engine: docker.DockerClient, recipe: str, labels: dict[str, str]
     try:
         yield image.id
     finally:
-        engine.images.remove(image.id, force=True)
+        with suppress(docker.errors.ImageNotFound):  # gone with the last image made from it
+            engine.images.remove(image.id, force=True)

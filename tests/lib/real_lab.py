@@ -1,6 +1,6 @@
 """A whole labhub whose servers are real containers: the Lab of tests/lib/lab.py on a real engine.
 
-    with RealLab(url, image, bundle) as lab:
+    with RealLab(url, {"debian": image}, bundle) as lab:
         lab.add_person("ada")
         lab.start_server("ada")
         kernels = lab.kernels("ada")
@@ -8,8 +8,9 @@
 Nobody signs in (tests/lib/crash_config.py); the tests' token may do everything.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ import requests
 from auth.accounts import AccountBook
 from spawner.runs import Receipt
 from spawner.store import Store
-from tests.lib.agreement import Story, disagreements, read_box, read_hub
+from tests.lib.agreement import Box, Story, disagreements, read_box, read_hub
 from tests.lib.crash_points import Orders
 from tests.lib.kernel import Kernels
 from tests.lib.lab import Lab
@@ -28,10 +29,7 @@ from tests.lib.node import ROOT
 CONFIG = """\
 login:
   provider: local
-images:
-  debian:
-    title: Debian
-    image: {image}
+images: {images}
 quotas:
   default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256}}
 """
@@ -43,14 +41,21 @@ class RealLab(Lab):
     """One instance on a real engine, with what it takes to look at all sides of it."""
 
     def __init__(
-        self, docker_host: str, image: str, bundle: str, *, address: str = "", **options: Any
+        self,
+        docker_host: str,
+        images: Mapping[str, str],
+        bundle: str,
+        *,
+        address: str = "",
+        **options: Any,
     ) -> None:
         """Describe it; the hub listens at the gateway of its network.
 
         An engine of the test's own (tests/lib/reachable_engine.py) has another `address` for it.
         """
         hub_config = ROOT / "tests" / "lib" / "crash_config.py"
-        config = CONFIG.format(image=image)
+        offer = {key: {"title": key, "image": image} for key, image in images.items()}
+        config = CONFIG.format(images=json.dumps(offer))
         super().__init__(docker_host, config=config, hub_config=hub_config, **options)
         self.orders = Orders(self.folder)
         self.env |= {"LABHUB_BUNDLE": bundle, "LABHUB_GATEWAY": address, **self.orders.environment}
@@ -88,9 +93,9 @@ class RealLab(Lab):
         book.close()
         self.api("POST", f"users/{name}").raise_for_status()
 
-    def start_server(self, user: str) -> None:
+    def start_server(self, user: str, image: str = "") -> None:
         """Ask for a start and wait until it is over, however it ends."""
-        self.api("POST", f"users/{user}/server")
+        self.api("POST", f"users/{user}/server", json={"image": image} if image else {})
         wait_until(lambda: not self.pending(user), f"the start of {user} to be over")
 
     def stop_server(self, user: str) -> None:
@@ -131,15 +136,19 @@ class RealLab(Lab):
         """Return what the store knows about the ends of somebody's servers, newest first."""
         return self.store().transact(lambda ledger: ledger.receipts(user, limit=1000))
 
+    def boxes(self) -> tuple[Box, ...]:
+        """Return all containers of the instance, running or not."""
+        mine = {"label": f"labhub.instance={self.name}"}
+        with self.engine() as engine:
+            return tuple(map(read_box, engine.api.containers(all=True, filters=mine)))
+
     def story(self) -> Story:
         """Ask the hub, the engine, the store and the servers."""
         hub = self.said()
-        mine = {"label": f"labhub.instance={self.name}"}
-        with self.engine() as engine:
-            listed = engine.api.containers(all=True, filters=mine)
+        boxes = self.boxes()
         runs = self.store().transact(lambda ledger: ledger.open_runs())
         answering = frozenset(user for user in hub if self.answers(user))
-        return Story(hub, tuple(map(read_box, listed)), runs, answering)
+        return Story(hub, boxes, runs, answering)
 
     def wait_for_agreement(self) -> Story:
         """Wait until hub, store and engine agree; fail with what they do not agree about."""

@@ -2,6 +2,7 @@
 
 The quick bundle stands in for the server bundle where only the server's life counts: its program
 answers every request with 200 a few hundredths of a second after its start, and ends at SIGTERM.
+In an image whose LABHUB_QUICK is `deaf` it never answers; where that is `dead` it ends at once.
 The containers, their limits and their mounts are those of any server.
 """
 
@@ -19,12 +20,19 @@ DEBIAN_WITH_PYTHON = """
 FROM {base}
 RUN apt-get update && apt-get install -y --no-install-recommends python3
 """
+IN_A_MOOD = """
+FROM {image}
+ENV LABHUB_QUICK={mood}
+"""
 # Perl is in every Debian. The name is that of the program which the spawner runs.
 PROGRAM = "bin/python3"
 SERVER = """\
 #!/usr/bin/perl
 use strict;
 use IO::Socket::INET;
+my $mood = $ENV{LABHUB_QUICK} // '';
+exit 3 if $mood eq 'dead';
+sleep if $mood eq 'deaf';
 $SIG{CHLD} = 'IGNORE';
 my $door = IO::Socket::INET->new(LocalPort => 8888, Listen => 64, ReuseAddr => 1) or die $!;
 while (my $guest = $door->accept) {
@@ -43,6 +51,15 @@ def debian_with_python(engine: docker.DockerClient, labels: dict[str, str]) -> I
     recipe = DEBIAN_WITH_PYTHON.format(base=build("base", "bookworm"))
     with built_image(engine, recipe, labels) as image:
         yield image
+
+
+@contextmanager
+def image_in_a_mood(
+    engine: docker.DockerClient, image: str, mood: str, labels: dict[str, str]
+) -> Iterator[str]:
+    """Give the same image under an id of its own; `mood` is what the quick server makes of it."""
+    with built_image(engine, IN_A_MOOD.format(image=image, mood=mood), labels) as made:
+        yield made
 
 
 @contextmanager
