@@ -34,6 +34,18 @@ GIB = 1024**3
             "your administrator can fetch it with deploy/up.",
         ),
         (
+            messages.image_fetching("a/b:1", ""),
+            "The image a/b:1 is being fetched; try again in a few minutes.",
+        ),
+        (
+            messages.image_fetching("a/b:1", "3 of 9 layers"),
+            "The image a/b:1 is being fetched (3 of 9 layers); try again in a few minutes.",
+        ),
+        (
+            messages.image_not_fetched("a/b:1", "no such\nhost"),
+            "The image a/b:1 could not be fetched (no such host); tell your administrator.",
+        ),
+        (
             messages.refused("bad\nthing\x1b[31m"),
             "Docker refused to start the server: bad thing [31m",
         ),
