@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -38,6 +39,14 @@ class LabHub(JupyterHub):
         """The desk that the spawners use, too."""
         lab: Instance = self.config.QuotaDockerSpawner.lab
         return desk(lab)
+
+    def init_logging(self) -> None:
+        """Let what our own modules say stand in the hub's log, too."""
+        super().init_logging()
+        for name in ("auth", "spawner"):
+            logger = logging.getLogger(name)
+            logger.parent = self.log
+            logger.setLevel(self.log.level)
 
     def init_db(self) -> None:
         """Make sure that nobody else writes this database, then open it."""

@@ -221,8 +221,10 @@ class QuotaDockerSpawner(DockerSpawner):
         if not self._unwritten:
             return
         self._unwritten = False
-        work: Coroutine[Any, Any, Any] = self._desk.receipts.close_all(self._holder)
-        if self._final is not None:
+        work: Coroutine[Any, Any, Any]
+        if self._final is None:
+            work = self._desk.receipts.close_all(self._holder)
+        else:
             work = self._desk.ends.finish(self._final)
         await asyncio.wait({self._desk.detach(work)}, timeout=TIDY_SECONDS)
 

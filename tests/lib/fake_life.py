@@ -138,11 +138,20 @@ class Life(State):
         """Ask it to end, kill it after the grace; False when it was not running."""
         if not container.running:
             return False
+        self.tell("kill", container, signal="15")
         patience = min(container.plan.stop_seconds, grace_seconds)
         await asyncio.sleep(patience)
-        killed = container.plan.stop_seconds > grace_seconds
-        await self.end(container, 137 if killed else 0)
+        if container.plan.stop_seconds > grace_seconds:
+            await self.kill(container)
+        else:
+            await self.end(container, 0)
         return True
+
+    async def kill(self, container: Container) -> None:
+        """End it without asking."""
+        if container.running:
+            self.tell("kill", container, signal="9")
+        await self.end(container, 137)
 
     async def remove(self, container: Container, *, force: bool) -> None:
         """Remove it; a running one only by force."""
@@ -152,7 +161,7 @@ class Life(State):
                 "before attempting removal or force remove"
             )
             raise EngineError(409, message)
-        await self.end(container, 137)
+        await self.kill(container)
         self._forget(container)
 
     def _forget(self, container: Container) -> None:

@@ -103,7 +103,7 @@ async def kill(request: web.Request) -> web.Response:
     if not container.running:
         message = f"Cannot kill container: {container.id}: Container {container.id} is not running"
         raise EngineError(409, message)
-    await _life(request).end(container, 137)
+    await _life(request).kill(container)
     return _empty()
 
 
