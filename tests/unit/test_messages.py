@@ -1,11 +1,19 @@
 """What people read when a start fails: one sentence, and a log without secrets or tricks."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from spawner import messages
+from spawner.messages import Shown
 from spawner.quota import Quota
+from spawner.runs import Holder, Kind, Reason, Receipt
 
 GIB = 1024**3
+MIB = 1024**2
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+END = Receipt("r1", Holder("ada", ""), Kind.SERVER, NOON, Reason.USER, 8 * GIB, log=("bye",))
 
 
 @pytest.mark.parametrize(
@@ -103,3 +111,123 @@ def test_html_is_escaped() -> None:
         '<pre class="log-tail">&lt;script&gt;alert(1)&lt;/script&gt;\na &amp; b</pre>'
     )
     assert messages.as_html("Short", ()) == "<p>Short</p>"
+
+
+# receipts, as the owner of the server reads them
+
+FAILED_TWICE = "Start it again, and tell your administrator if it happens twice."
+OUT_OF_MEMORY = replace(END, reason=Reason.OUT_OF_MEMORY, peak_bytes=8 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (replace(END, reason=Reason.USER), "stopped by you."),
+        (replace(END, reason=Reason.USER, actor="ada"), "stopped by you."),
+        (replace(END, reason=Reason.USER, actor="bob"), "stopped by bob."),
+        (replace(END, reason=Reason.ADMIN, actor="bob"), "stopped by the admin bob."),
+        (replace(END, reason=Reason.ADMIN, actor="ada"), "stopped by you."),
+        (replace(END, reason=Reason.ADMIN), "stopped by an administrator of this machine."),
+        (replace(END, reason=Reason.CANCELLED, actor="ada"), "the start was cancelled."),
+        (
+            replace(END, reason=Reason.IDLE, actor="idle-culler"),
+            "nobody used it for a while. Your files are untouched; start it again to go on.",
+        ),
+        (
+            replace(END, reason=Reason.TIME_LIMIT),
+            "its time was over. Your files are untouched; start it again to go on.",
+        ),
+        (
+            OUT_OF_MEMORY,
+            "out of memory, 8.0 of 8 GiB. Ask for more or use smaller batches.",
+        ),
+        (
+            replace(OUT_OF_MEMORY, limit_bytes=512 * MIB, peak_bytes=500 * MIB),
+            "out of memory, 500.0 of 512 MiB. Ask for more or use smaller batches.",
+        ),
+        (
+            replace(OUT_OF_MEMORY, peak_bytes=None),
+            "out of memory, its limit is 8 GiB. Ask for more or use smaller batches.",
+        ),
+        (
+            replace(OUT_OF_MEMORY, limit_bytes=0),
+            "out of memory. Ask for more or use smaller batches.",
+        ),
+        (
+            replace(OUT_OF_MEMORY, kind=Kind.KERNEL),
+            "out of memory, 8.0 of 8 GiB; the server itself goes on. "
+            "Ask for more or use smaller batches.",
+        ),
+        (replace(END, reason=Reason.EXITED, exit_code=3), "its program ended with code 3."),
+        (
+            replace(END, reason=Reason.EXITED, exit_code=0),
+            "its program ended by itself, as after Shut Down in JupyterLab.",
+        ),
+        (replace(END, reason=Reason.EXITED), "its program ended by itself."),
+        (
+            replace(END, reason=Reason.START_FAILED, exit_code=3),
+            "the start failed, because its program ended with code 3.",
+        ),
+        (
+            replace(END, reason=Reason.START_FAILED, exit_code=143),
+            f"the start failed, because it did not answer. {FAILED_TWICE}",
+        ),
+        (
+            replace(END, reason=Reason.START_FAILED),
+            f"the start failed, because it did not answer. {FAILED_TWICE}",
+        ),
+        (
+            replace(END, reason=Reason.ENGINE_RESTARTED, exit_code=255),
+            "Docker or the machine was restarted. Your files are untouched; start it again.",
+        ),
+        (
+            replace(END, reason=Reason.LOST),
+            "its container was removed by somebody outside labhub. "
+            "Your files are untouched; start it again.",
+        ),
+        (
+            replace(END, reason=Reason.UNKNOWN, exit_code=137),
+            f"it was killed, and nobody noted by whom. {FAILED_TWICE}",
+        ),
+        (
+            replace(END, reason=Reason.UNKNOWN, exit_code=143),
+            f"it ended, and nobody noted why. {FAILED_TWICE}",
+        ),
+    ],
+)
+def test_a_receipt_says_why_and_what_to_do(end: Receipt, sentence: str) -> None:
+    assert messages.receipt(end) == sentence
+
+
+def test_somebody_else_reads_who_it_was() -> None:
+    assert messages.receipt(END, viewer="") == "stopped by ada."
+    by_bob = replace(END, reason=Reason.ADMIN, actor="bob")
+    assert messages.receipt(by_bob, viewer="bob") == "stopped by you."
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("kind", Kind)
+def test_every_receipt_is_a_sentence(kind: Kind, reason: Reason) -> None:
+    sentence = messages.receipt(replace(END, kind=kind, reason=reason))
+    assert sentence.endswith(".")
+    assert sentence[0].islower() or sentence.startswith("Docker")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_log_is_shown_where_it_may_tell_the_cause(reason: Reason) -> None:
+    tells = reason in {Reason.OUT_OF_MEMORY, Reason.EXITED, Reason.START_FAILED}
+    assert messages.shown(replace(END, reason=reason)).log == (("bye",) if tells else ())
+
+
+@pytest.mark.parametrize(
+    ("end", "lead"),
+    [
+        (END, "Ended"),
+        (replace(END, reason=Reason.ADMIN), "Ended"),
+        (OUT_OF_MEMORY, "Stopped"),
+        (replace(OUT_OF_MEMORY, kind=Kind.KERNEL), "A program in your server was stopped"),
+    ],
+)
+def test_a_page_puts_the_time_between_what_and_why(end: Receipt, lead: str) -> None:
+    told = messages.shown(replace(end, log=()))
+    assert told == Shown(lead, NOON, messages.receipt(end), ())

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_config.sizes import format_bytes, format_seconds, parse_bytes, parse_seconds
+from hub_config.sizes import (
+    format_bytes,
+    format_seconds,
+    format_share,
+    parse_bytes,
+    parse_seconds,
+)
 
 GIB = 1024**3
 UNITS = "(units: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)"
@@ -128,3 +134,19 @@ def test_an_unclear_duration_is_refused_with_the_fix(value: object, sentence: st
 def test_a_duration_as_people_read_it(seconds: int, text: str) -> None:
     assert format_seconds(seconds) == text
     assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (8 << 30, 8 << 30, "8.0 of 8 GiB"),
+        (0, 8 << 30, "0.0 of 8 GiB"),
+        (5 << 29, 8 << 30, "2.5 of 8 GiB"),
+        (300 << 20, 512 << 20, "300.0 of 512 MiB"),
+        (1 << 30, 3 << 29, "1.0 of 1.5 GiB"),
+        (9 << 30, 8 << 30, "9.0 of 8 GiB"),
+        (1, 100, "1.0 of 100 B"),
+    ],
+)
+def test_a_share_has_the_unit_of_the_whole_once(part: int, whole: int, text: str) -> None:
+    assert format_share(part, whole) == text
