@@ -47,11 +47,18 @@ def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: 
 
 def _require_known(path: Path, user: str) -> None:
     """Refuse a name that nobody ever signed in with."""
-    # Opening a book begins one, and reading must leave nothing behind.
-    if not path.exists() or AccountBook(path).by_name(user) is None:
+    if not path.exists() or not _has_signed_in(path, user):  # opening a book would begin one
         raise click.ClickException(
             f"Nobody called {user!r} has signed in here; the admin page lists all users."
         )
+
+
+def _has_signed_in(path: Path, user: str) -> bool:
+    book = AccountBook(path)
+    try:
+        return book.by_name(user) is not None
+    finally:
+        book.close()
 
 
 def _receipts(path: Path, user: str) -> tuple[Receipt, ...]:
