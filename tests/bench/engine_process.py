@@ -64,6 +64,10 @@ class EngineProcess:
         """Return how many containers run."""
         return int(self._ask("running"))
 
+    def environments(self) -> dict[str, dict[str, str]]:
+        """Return the environment of every container that runs, by the container's id."""
+        return dict(self._ask("environments"))
+
     def under_way(self, method: str, path: str) -> int:
         """Return how many calls of this kind have arrived and are not answered yet."""
         return int(self._ask("under_way", method=method, path=path))
@@ -94,13 +98,21 @@ def _abilities(engine: FakeEngine) -> Mapping[str, Callable[..., object]]:
     def running() -> int:
         return sum(container.running for container in engine.containers())
 
+    def environments() -> dict[str, dict[str, str]]:
+        return {each.id: each.environment for each in engine.containers() if each.running}
+
     def under_way(method: str, path: str) -> int:
         found = re.compile(path)
         # Most calls were answered long ago, and there are many of them: the latest are enough.
         latest = engine.calls[-1000:]
         return sum(c.status[0] == 0 and c.method == method for c in latest if found.search(c.path))
 
-    return {"next_server": engine.next_server, "running": running, "under_way": under_way}
+    return {
+        "next_server": engine.next_server,
+        "running": running,
+        "environments": environments,
+        "under_way": under_way,
+    }
 
 
 def main() -> None:

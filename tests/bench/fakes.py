@@ -1,5 +1,6 @@
 """Ours and stock, each a whole hub over a fake engine in a process of its own."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from tests.lib.fake_engine import TENSORFLOW
 from tests.lib.lab import Lab
 
 OURS_CONFIG = Path(__file__).with_name("ours_config.py")
+MEMORY = {  # version 1 of cgroups
+    "memory.max_usage_in_bytes": f"{150 << 20}\n",
+    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+}
 PAGE = 200
 USERS_SECONDS = 120
 STOCK = {
@@ -35,6 +40,7 @@ class Contender:
     hub: Lab | StockHub
     engine: EngineProcess
     options: dict[str, str]
+    cgroups: Path | None = None
 
     @property
     def pid(self) -> int:
@@ -67,6 +73,16 @@ class Contender:
             seen += some
         return seen
 
+    def meter(self) -> None:
+        """Give the containers that run the kernel's files about memory, which a fake has not."""
+        if self.cgroups is None:
+            return
+        for container in self.engine.environments():
+            folder = self.cgroups / "memory" / "docker" / container
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in MEMORY.items():
+                (folder / name).write_text(text)
+
     def client(self) -> docker.DockerClient:
         """Return a client of its engine."""
         return docker.DockerClient(base_url=self.engine.url, timeout=60)
@@ -81,8 +97,10 @@ def server(answer: requests.Response) -> dict[str, Any]:
 @contextmanager
 def ours() -> Iterator[Contender]:
     """A labhub."""
-    with EngineProcess() as engine, Lab(engine.url, hub_config=OURS_CONFIG) as lab:
-        yield Contender("ours", lab, engine, OPTIONS)
+    with tempfile.TemporaryDirectory(prefix="labhub-bench-") as folder, EngineProcess() as engine:
+        env = {"LABHUB_CGROUP": folder}
+        with Lab(engine.url, hub_config=OURS_CONFIG, env=env) as lab:
+            yield Contender("ours", lab, engine, OPTIONS, Path(folder))
 
 
 @contextmanager
