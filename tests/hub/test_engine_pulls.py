@@ -33,7 +33,7 @@ async def test_an_error_in_the_middle_of_a_pull(make: Make, fake_engine: FakeEng
 async def test_a_pull_that_falls_silent_is_given_up(
     make: Make, proxy: FaultProxy, fake_engine: FakeEngine, kind: Kind
 ) -> None:
-    engine = make(SHORT / 2)
+    engine = make(SHORT / 4)
     fake_engine.life.registry["a/b:1"] = Offer()
     proxy.add(Fault(kind, "POST", "/images/create$", seconds=0.3))
     with pytest.raises(UnavailableError, match=r"no word for 1\.5 seconds"):
@@ -41,7 +41,7 @@ async def test_a_pull_that_falls_silent_is_given_up(
 
 
 async def test_a_pull_that_goes_on_is_not_silent(make: Make, fake_engine: FakeEngine) -> None:
-    engine = make(SHORT / 2)
+    engine = make(SHORT / 4)
     fake_engine.life.registry["a/b:1"] = Offer(layers=2, pause_seconds=0.4)  # 3 s in all
     await engine.pull("a/b:1")
 

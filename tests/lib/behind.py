@@ -18,7 +18,7 @@ from tests.lib.fault_proxy import FaultProxy
 from tests.lib.faults import Fault, Kind
 
 ADA, BOB = {"labhub.user": "ada"}, {"labhub.user": "bob"}
-SHORT = 0.05  # patience: half a second for an inspect, three of silence
+SHORT = 0.1  # patience: a second for an inspect, six of silence
 PATIENT_SECONDS = 20
 Make = Callable[..., Engine]
 
