@@ -6,6 +6,7 @@ every name a person has had at the provider, because allow and admin rules are w
 names: a name that somebody gave up must not carry its rights to the next one who takes it.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,8 +205,13 @@ def _find(connection: sa.Connection, **columns: str) -> Account | None:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file before SQLite does: its journals take over the mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    """Make the file before SQLite does: its journals take over the mode.
+
+    One that exists is not opened: closing it would drop every lock that this process has on it,
+    and SQLite would lose what others write (ref: https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     path.chmod(0o600)
 
 

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,9 +237,14 @@ def _explain(error: Exception, path: str) -> str:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file before SQLite does: its journals take over the mode."""
+    """Make the file before SQLite does: its journals take over the mode.
+
+    One that exists is not opened: closing it would drop every lock that this process has on it,
+    and SQLite would lose what others write (ref: https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         path.chmod(0o600)
     except OSError as error:
         raise StoreError(messages.store_closed(str(path), error.strerror or "")) from error
