@@ -6,14 +6,12 @@ python -m hub_config.hub -f jupyterhub_config.py
 import asyncio
 import contextlib
 import fcntl
-import json
 import logging
 import sys
 from collections.abc import Mapping
 from typing import TextIO
 from urllib.parse import urlparse
 
-import sqlalchemy as sa
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 
@@ -25,6 +23,9 @@ from spawner.watch import Watch
 
 PROXY_RETRY_SECONDS = 0.25
 PENDING_LOOKS, PENDING_PAUSE_SECONDS = 100, 0.1
+
+
+orm.JSONDict.cache_ok = True  # it has no state; without this SQLAlchemy compiles every query anew
 
 
 class LabHub(JupyterHub):
@@ -83,13 +84,13 @@ class LabHub(JupyterHub):
     def active(self) -> Mapping[Holder, str]:
         """Return the servers that have an address, with their containers."""
         query = (
-            sa.select(orm.User.name, orm.Spawner.name, sa.type_coerce(orm.Spawner.state, sa.Text))
+            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.state)
             .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
-            .where(orm.Spawner.server_id.is_not(None))
+            .filter(orm.Spawner.server_id.is_not(None))
         )
         return {
-            Holder(user, server): json.loads(state or "{}").get("object_id") or ""
-            for user, server, state in self.db.execute(query)
+            Holder(user, server): (state or {}).get("object_id") or ""
+            for user, server, state in query
         }
 
     def busy(self) -> set[Holder]:

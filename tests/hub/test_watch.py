@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -75,16 +76,23 @@ def model(lab: Lab) -> dict[str, object]:
     return lab.api("GET", "users/ada").json()["servers"].get("") or {}
 
 
-def store(lab: Lab) -> Store:
-    return Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+@contextmanager
+def store(lab: Lab) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def open_runs(lab: Lab) -> tuple[Run, ...]:
-    return store(lab).transact(lambda ledger: ledger.open_runs())
+    with store(lab) as opened:
+        return opened.transact(lambda ledger: ledger.open_runs())
 
 
 def receipts(lab: Lab) -> tuple[Receipt, ...]:
-    return store(lab).transact(lambda ledger: ledger.receipts("ada"))
+    with store(lab) as opened:
+        return opened.transact(lambda ledger: ledger.receipts("ada"))
 
 
 def stopped(lab: Lab) -> Receipt:
