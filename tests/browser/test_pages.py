@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.lib.browser import complaints, picture, sign_in, tab_to, visit
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
@@ -70,9 +70,17 @@ def fake_engine() -> Iterator[FakeEngine]:
 
 
 @pytest.fixture(scope="module")
-def lab(fake_engine: FakeEngine) -> Iterator[Lab]:
+def cgroups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the hub takes for the machine's cgroups, version 2."""
+    root = tmp_path_factory.mktemp("cgroup")
+    (root / "cgroup.controllers").write_text("memory\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     """A hub with an admin and two members."""
-    with Lab(fake_engine.url, config=CONFIG) as running:
+    with Lab(fake_engine.url, config=CONFIG, env={"LABHUB_CGROUP": str(cgroups)}) as running:
         running.add_user("ada", admin=True)
         running.add_user("bob")
         yield running
@@ -334,6 +342,104 @@ def test_home_notices_a_server_that_died(ada: Page, lab: Lab, fake_engine: FakeE
     fake_engine.die(container.name, exit_code=137, oom=True)
     ada.reload()
     state(ada, "Not running")
+
+
+# how a server ended
+
+
+def end(page: Page, sentence: str) -> Locator:
+    """Wait until the home page tells one end, just now, in this sentence; return it."""
+    told = page.locator(".lab-end")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text(sentence)
+    expect(told.locator("time")).to_contain_text("today at")
+    return told
+
+
+def test_home_says_that_one_stopped_it_oneself(ada: Page, lab: Lab, artefacts: Path) -> None:
+    start(ada, lab)
+    ada.goto(f"{lab.url}/hub/home")
+    expect(ada.locator(".lab-end")).to_have_count(0)
+    ada.get_by_role("button", name="Stop").click()
+    state(ada, "Not running")
+    told = end(ada, ": stopped by you.")
+    expect(told).to_contain_text("Ended today at")
+    expect(told.locator("details")).to_have_count(0)
+    assert complaints(ada, "home-stopped", artefacts) == []
+
+
+def test_home_says_that_a_start_was_cancelled(ada: Page, lab: Lab, fake_engine: FakeEngine) -> None:
+    fake_engine.next_server(boot_seconds=LONG_SECONDS)
+    press_start(ada, lab)
+    ada.goto(f"{lab.url}/hub/home")
+    ada.get_by_role("button", name="Cancel the start").click()
+    state(ada, "Not running")
+    end(ada, ": the start was cancelled.")
+
+
+def test_home_says_that_memory_ran_out_and_shows_the_log(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path
+) -> None:
+    start(ada, lab)
+    (container,) = fake_engine.containers()
+    fake_engine.die(container.name, exit_code=137, oom=True, log=LOG)
+    ada.goto(f"{lab.url}/hub/home")
+    state(ada, "Not running")
+    told = end(ada, "out of memory, 8.0 of 8 GiB. Ask for more or use smaller batches.")
+    expect(told).to_contain_text("Stopped today at")
+    log = told.locator("pre")
+    expect(log).to_be_hidden()
+    tab_to(ada, told.locator("summary"))
+    ada.keyboard.press("Enter")
+    for line in LOG:
+        expect(log).to_contain_text(line)
+    assert complaints(ada, "home-out-of-memory", artefacts) == []
+
+
+def test_home_of_a_running_server_tells_of_a_program_that_was_killed_in_it(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, cgroups: Path, artefacts: Path
+) -> None:
+    start(ada, lab)
+    (container,) = fake_engine.containers()
+    usage = cgroups / "docker" / container.id
+    usage.mkdir(parents=True)
+    (usage / "memory.peak").write_text(f"{8 * 1024**3}\n")
+    (usage / "memory.events").write_text("oom 1\noom_kill 1\n")
+    fake_engine.tell("oom", container.name)
+    told = ada.locator(".lab-end")
+    deadline = time.monotonic() + STOP_SECONDS
+    while not told.count():
+        assert time.monotonic() < deadline, "nothing is told"
+        ada.goto(f"{lab.url}/hub/home")
+    state(ada, "Running")
+    expect(told).to_contain_text("A program in your server was stopped today at")
+    expect(told).to_contain_text("out of memory, 8.0 of 8 GiB; the server itself goes on.")
+    assert complaints(ada, "home-program-killed", artefacts) == []
+
+
+@pytest.fixture
+def engine_away(fake_engine: FakeEngine) -> Iterator[None]:
+    """No engine answers during the test."""
+    fake_engine.refuse()
+    yield
+    fake_engine.resume()
+
+
+@pytest.mark.usefixtures("engine_away")
+def test_while_docker_is_away_every_page_says_so_and_admins_read_why(
+    ada: Page, bob: Page, lab: Lab, artefacts: Path
+) -> None:
+    banner = ada.get_by_role("status").filter(has_text="Docker does not answer at the moment.")
+    deadline = time.monotonic() + STOP_SECONDS
+    while not banner.count():
+        assert time.monotonic() < deadline, "nobody says so"
+        ada.goto(f"{lab.url}/hub/home")
+    expect(banner).to_contain_text("(Docker: ")
+    assert complaints(ada, "docker-away", artefacts) == []
+    bob.goto(f"{lab.url}/hub/token")
+    said = bob.get_by_role("status").filter(has_text="Docker does not answer at the moment.")
+    expect(said).to_have_count(1)
+    expect(said).not_to_contain_text("(Docker: ")
 
 
 # tokens and leaving
