@@ -23,6 +23,7 @@ from spawner.reconcile import Action, Close, Finish, Notify, Record, Seen, View,
 from spawner.runs import Holder, Run
 
 ROUND_SECONDS = 30
+BUSY_ROUND_SECONDS = 5
 RETRY_SECONDS = (0.2, 0.5, 1, 2, 5)
 OUT_OF_MEMORY_SECONDS = 0.5
 
@@ -50,6 +51,7 @@ class Watch:
         self._desk, self._hub = desk, hub
         self._labels = {"labhub.instance": desk.lab.name, "labhub.role": "server"}
         self._round_due = asyncio.Event()
+        self._pause_seconds: float = ROUND_SECONDS
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -110,24 +112,18 @@ class Watch:
         failures = 0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._round_due.wait(), self._pause_seconds(failures))
+                await asyncio.wait_for(self._round_due.wait(), self._pause_seconds)
             self._round_due.clear()
-            failures = 0 if await self._try_round() else failures + 1
-
-    def _pause_seconds(self, failures: int) -> float:
-        return RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1] if failures else ROUND_SECONDS
-
-    async def _try_round(self) -> bool:
-        """Make a round; say whether there was an answer."""
-        try:
-            await self.round()
-        except EngineError as error:
-            self._engine_left(error)
-            return False
-        except Exception:  # nothing may end the watch
-            log.exception("Unexpected, while comparing hub, store and engine")
-            return False
-        return True
+            try:
+                await self.round()
+                failures = 0
+            except EngineError as error:
+                self._engine_left(error)
+                self._pause_seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+                failures += 1
+            except Exception:  # nothing may end the watch
+                log.exception("Unexpected, while comparing hub, store and engine")
+                self._pause_seconds = RETRY_SECONDS[-1]
 
     async def round(self) -> None:
         """Look at store, engine and hub, in this order (reconcile.py says why), and act."""
@@ -140,10 +136,13 @@ class Watch:
         view = View(tuple(map(_seen, listed)), active, busy, runs)
         actions = reconcile(view)
         reached("round.decided")
+        met = {each.holder for each in (*view.seen, *runs)}
+        self._pause_seconds = BUSY_ROUND_SECONDS if met & busy else ROUND_SECONDS
         for action in actions:
             RECONCILE_ACTIONS.labels(type(action).__name__.lower()).inc()
             self._desk.detach(self._act(action))
         await self._measure([each.id for each in listed if not each.ended])
+        await self._desk.images.tidy()
 
     async def _act(self, action: Action) -> None:
         """Do one thing; what fails is done by the next round."""
