@@ -7,7 +7,7 @@ The first line that fits decides:
     somebody asked the hub for the end                              what they asked for
     a signal or a removal from outside the hub, engine not away     ADMIN
     memory ran out, and it ended neither cleanly nor on SIGTERM     OUT_OF_MEMORY
-    the engine was away, or exit code 255                           ENGINE_RESTARTED
+    the engine was away and it was ended by others, or code 255     ENGINE_RESTARTED
     it never answered                                               START_FAILED
     no container                                                    LOST
     killed (137) or told to end (143), or no exit code              UNKNOWN
@@ -17,7 +17,8 @@ An engine remembers of a whole container that memory ran out in it once: a kerne
 ago still stands there. The kernel of the machine kills, it never asks politely, so a clean exit
 and a SIGTERM have another cause; and so has an end that a signal through the engine came before.
 An engine that shuts down signals its containers, like an admin does, and is told apart by having
-been away. It says 255 when it came back and could not learn how a container ended.
+been away; a program that failed meanwhile has an exit code of its own. It says 255 when it came
+back and could not learn how a container ended.
 """
 
 from dataclasses import dataclass
@@ -81,4 +82,5 @@ def _killed_for_memory(facts: Facts) -> bool:
 
 
 def _engine_restarted(facts: Facts) -> bool:
-    return facts.engine_was_away or facts.exit_code == NOT_LEARNED
+    ended_by_others = facts.exit_code in {CLEAN, KILLED, TOLD_TO_END, None}
+    return (facts.engine_was_away and ended_by_others) or facts.exit_code == NOT_LEARNED
