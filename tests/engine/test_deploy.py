@@ -85,6 +85,21 @@ def test_everything_carries_the_instance_in_its_labels(first: Deployment) -> Non
     assert network["Options"]["com.docker.network.bridge.enable_icc"] == "false"
 
 
+def test_the_hub_sees_how_much_memory_containers_use(first: Deployment) -> None:
+    proxy = docker("inspect", "-f", "{{.Id}}", first.container("proxy")).strip()
+    code = (
+        "import os, pathlib; from spawner.memory import CgroupMeter; "
+        f"print(CgroupMeter(pathlib.Path(os.environ['LABHUB_CGROUP'])).read({proxy!r}).oom_kills)"
+    )
+    assert docker("exec", first.container("hub"), "python3", "-c", code).strip() == "0"
+
+
+def test_receipts_are_read_with_the_labhub_command(first: Deployment) -> None:
+    done = first.labhub("receipts", "nobody", "--json")
+    assert (done.status, done.stdout) == (1, "")
+    assert "Nobody called 'nobody' has signed in here" in done.stderr
+
+
 def test_a_second_run_changes_nothing_and_logs_no_secret(first: Deployment) -> None:
     before = identity(first)
     done = first.up()
