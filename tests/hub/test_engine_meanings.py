@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 
 import pytest
 
@@ -12,8 +13,10 @@ from spawner.engine_errors import (
     UnavailableError,
     UnknownError,
 )
+from spawner.lanes import QUICK_SECONDS
 from tests.lib.behind import ADA, SHORT, Make, hang, outcomes, value
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
+from tests.lib.fake_engine import Fault as EngineFault
 from tests.lib.fault_proxy import FaultProxy
 from tests.lib.faults import Fault, Kind
 
@@ -142,6 +145,17 @@ async def test_a_question_without_an_answer_is_not_asked_again(
     with pytest.raises(UnavailableError):
         await engine.container("ada")
     assert fault.hits == 1
+
+
+async def test_a_question_that_failed_slowly_is_not_asked_again(
+    make: Make, fake_engine: FakeEngine
+) -> None:
+    engine = make()
+    slow = EngineFault("GET", re.compile("/ada/json"), 9, status=500, seconds=QUICK_SECONDS + 0.2)
+    fake_engine.faults.append(slow)
+    with pytest.raises(UnknownError):
+        await engine.container("ada")
+    assert len(fake_engine.calls_to("GET", "/ada/json")) == 1
 
 
 async def test_another_engine_on_the_socket_is_asked_for_its_version(
