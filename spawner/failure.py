@@ -50,13 +50,13 @@ class NoAccountError(Exception):
     """The hub knows a user of this name, but nobody signed in as it."""
 
 
-def explain(error: Exception, image: str, seconds: float, tail: Collection[str]) -> StartFailed:
-    """Return what people are told about a failed start."""
-    sentence, reason, status = _explain(error, image, seconds)
+def explain(error: Exception, missing: str, seconds: float, tail: Collection[str]) -> StartFailed:
+    """Return what people are told about a failed start; `missing` is for an image that is."""
+    sentence, reason, status = _explain(error, missing, seconds)
     return StartFailed(sentence, reason=reason, status=status, tail=tail)
 
 
-def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, int]:  # noqa: C901, PLR0911 - a table
+def _explain(error: Exception, missing: str, seconds: float) -> tuple[str, str, int]:  # noqa: C901, PLR0911 - a table
     """Return sentence, reason and HTTP status: 4xx is up to the user, 5xx is not."""
     match error:
         case OptionRefusedError():
@@ -74,7 +74,7 @@ def _explain(error: Exception, image: str, seconds: float) -> tuple[str, str, in
         case TimeoutError():
             return messages.timed_out(seconds), "timeout", 504
         case ImageMissingError():
-            return messages.image_missing(image), "image", 500
+            return missing, "image", 500
         case NoSpaceError():
             return messages.NO_SPACE, "storage", 507
         case RefusedError() | ConflictError():

@@ -44,6 +44,7 @@ class Images:
         self._engine = engine
         self._labels = dict(labels)
         self._contents: dict[tuple[str, str], asyncio.Future[Contents]] = {}
+        self._reading: set[str] = set()
         self._local: dict[str, bool] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, str] = {}
@@ -78,6 +79,15 @@ class Images:
             raise
 
     async def _read(self, image_id: str, root_dir: str) -> Contents:
+        """Read an image in a container of its own, which is known to be in use meanwhile."""
+        name = f"{self._labels['labhub.instance']}-look-{uuid.uuid4().hex[:16]}"
+        self._reading.add(name)
+        try:
+            return await self._read_in(name, image_id, root_dir)
+        finally:
+            self._reading.discard(name)
+
+    async def _read_in(self, name: str, image_id: str, root_dir: str) -> Contents:
         """Create a container, read its files, remove it."""
         body = {
             "Image": image_id,
@@ -86,7 +96,6 @@ class Images:
             "Labels": self._labels,
             "HostConfig": {"Runtime": "runc", "NetworkMode": "none"},
         }
-        name = f"{self._labels['labhub.instance']}-look-{uuid.uuid4().hex[:16]}"
         container = await self._engine.create(name, body)
         try:
             passwd, group, has_root_dir, has_bash = await asyncio.gather(
@@ -99,6 +108,12 @@ class Images:
             await self._engine.remove(container)
         digest = image_id.rpartition(":")[2][:12]
         return Contents(digest, passwd, group, has_root_dir, BASH if has_bash else PLAIN_SHELL)
+
+    async def tidy(self) -> None:
+        """Remove containers made for reading that nobody reads any more: left by a crash."""
+        for left in await self._engine.listed(self._labels):
+            if left.name not in self._reading:
+                await self._engine.remove(left.id)
 
     def missing(self, name: str) -> str:
         """Return what people are told about an image that the engine lacks; begin to fetch it."""

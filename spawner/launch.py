@@ -16,7 +16,13 @@ from spawner import messages, passwd
 from spawner.container import Body, Server, create_body, identity_labels, volume_labels
 from spawner.desk import Desk
 from spawner.engine import Container
-from spawner.engine_errors import ConflictError, EngineError, NotFoundError, RefusedError
+from spawner.engine_errors import (
+    ConflictError,
+    EngineError,
+    ImageMissingError,
+    NotFoundError,
+    RefusedError,
+)
 from spawner.failure import DiedError, NoAccountError, StartFailed, explain
 from spawner.images import Contents
 from spawner.options import choose_image
@@ -217,7 +223,9 @@ class Launch:
         """Keep the log's last lines, remove the container, and say why the start failed."""
         tail = messages.log_tail(await self._log_text(), (secret,))
         await asyncio.wait({self._desk.detach(self._given_up())}, timeout=TIDY_SECONDS)
-        return explain(error, self._image, seconds, tail)
+        fetch = isinstance(error, ImageMissingError)
+        missing = self._desk.images.missing(self._image) if fetch else ""
+        return explain(error, missing, seconds, tail)
 
     async def _log_text(self) -> str:
         """Return the end of the log, as far as there is one and the engine gives it."""

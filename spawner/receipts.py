@@ -145,7 +145,8 @@ class Receipts:
 
 
 def _facts(state: Container | None, sighting: Sighting, story: Story, *, away: bool) -> Facts:
-    """Put together what is known of an end."""
+    """Put together what is known of an end. What never ran has not answered, and did not exit."""
+    ran = state is None or state.started_at is not None
     return Facts(
         found=state is not None,
         exit_code=state.exit_code if state is not None else None,
@@ -154,7 +155,7 @@ def _facts(state: Container | None, sighting: Sighting, story: Story, *, away: b
         asked=story.asked,
         outside_signal=sighting.signalled,
         engine_was_away=away,
-        answered=story.answered,
+        answered=story.answered and ran,
     )
 
 

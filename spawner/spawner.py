@@ -6,42 +6,28 @@ every user's calls through one thread.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
-from dockerspawner import DockerSpawner
 from jupyterhub.utils import maybe_future
-from traitlets import Callable, default
-from traitlets import Instance as InstanceOf
 
-from hub_config.instance import Instance
 from spawner import messages, options
-from spawner.container import STOP_SECONDS, identity_labels
-from spawner.desk import Desk, desk
+from spawner.container import STOP_SECONDS
 from spawner.engine import Container
 from spawner.engine_errors import EngineError
 from spawner.failure import DiedError
 from spawner.launch import TIDY_SECONDS, Launch, Request
-from spawner.progress import Steps
-from spawner.quota import effective
+from spawner.pages import PagesSpawner
 from spawner.ready import answers_or_died
 from spawner.receipts import NOBODY, Asked
-from spawner.runs import Holder, Receipt
 
 OWN_DEADLINE = 0.9
 STOP_WAIT_SECONDS = 60
 PROVEN_DEAD_SECONDS = 1
 
 
-class QuotaDockerSpawner(DockerSpawner):
+class QuotaDockerSpawner(PagesSpawner):
     """A personal server: a fresh container per start, limits that hold, files that last."""
-
-    current_config = Callable(
-        help="Returns the configuration that holds now. Called at each start and each page.",
-    ).tag(config=True)
-    lab = InstanceOf(
-        Instance, help="Which instance this is: its name, directories, network and bundle."
-    ).tag(config=True)
 
     # Nothing is resumed, so the hub may revoke the server's token when it stops.
     will_resume = False
@@ -52,66 +38,6 @@ class QuotaDockerSpawner(DockerSpawner):
     _unwritten = False
     _address = ""
     _asked = NOBODY
-
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
-        """Begin with no step done."""
-        super().__init__(**kwargs)
-        self._steps = Steps()
-
-    @property
-    def _desk(self) -> Desk:
-        return desk(self.lab)
-
-    @property
-    def _labels(self) -> dict[str, str]:
-        return identity_labels(self.lab.name, self.user.name, self.name)
-
-    @property
-    def _holder(self) -> Holder:
-        return Holder(self.user.name, self.name)
-
-    # what the pages show
-
-    shown = staticmethod(messages.shown)
-
-    async def last_end(self) -> Receipt | None:
-        """Return how the last run ended, None while nobody knows of one."""
-        return await self._desk.receipts.last(self._holder)
-
-    async def kernel_ends(self) -> tuple[Receipt, ...]:
-        """Return what was killed for its memory inside this run, newest first."""
-        return await self._desk.receipts.kernels(self._holder)
-
-    @property
-    def offer(self) -> options.Offer:
-        """What the spawn page shows: images to choose from and the limits that will hold."""
-        config = self.current_config()
-        quota = effective(config.quotas)
-        return options.offer(config.images, quota, self._desk.images.built_here)
-
-    @default("options_form")
-    def _default_options_form(self) -> Any:  # noqa: ANN401
-        return type(self).options_page
-
-    async def options_page(self) -> str:
-        """Return the choice as bare HTML, after a look at the images."""
-        cards = self.current_config().images.values()
-        await self._desk.images.look_at_all(tuple(card.image for card in cards))
-        return options.form(self.offer)
-
-    @default("apply_user_options")
-    def _default_apply_user_options(self) -> Any:  # noqa: ANN401
-        # Options never set traits: `launch.py` checks them against what is on offer at the start.
-        return lambda _spawner, _options: None
-
-    @default("options_from_form")
-    def _default_options_from_form(self) -> Any:  # noqa: ANN401
-        return options.from_form
-
-    async def progress(self) -> AsyncIterator[dict[str, object]]:
-        """Yield the steps of this start, from the first on."""
-        async for event in self._steps.follow():
-            yield event
 
     # start
 
