@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Somebody wants the server to end. The actor is a user's or a service's name, or empty."""
+    """Somebody wants the server to end. The actor is a user's name, or empty."""
 
     reason: Reason
     actor: str = ""
@@ -51,8 +51,8 @@ SERVICE_REASONS = {"idle-culler": Reason.IDLE, "session-culler": Reason.TIME_LIM
 
 def who_asks(kind: str, name: str, owner: str) -> Asked:
     """Return what it means that this user or service (`kind`) ends the server of `owner`."""
-    if kind == "service":
-        return Asked(SERVICE_REASONS.get(name, Reason.ADMIN), name)
+    if kind == "service":  # its name tells people nothing
+        return Asked(SERVICE_REASONS.get(name, Reason.ADMIN))
     return Asked(Reason.USER if name == owner else Reason.ADMIN, name)
 
 
@@ -105,7 +105,7 @@ class Receipts:
         receipt = await self.transact(work, otherwise=None)
         if receipt is not None:
             ENDS.labels(receipt.reason.value).inc()
-            log.info("%s ended: %s", receipt.run, messages.receipt(receipt))
+            log.info("%s ended: %s", receipt.run, messages.receipt(receipt, viewer=""))
         return receipt
 
     async def note_kernel(self, container: str, kills: int) -> None:

@@ -4,6 +4,7 @@ The engine forgets: after a death it tells neither how much memory there was in 
 somebody else killed the container, nor that it was itself away.
 """
 
+import signal
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from spawner.memory import Usage
 
 OUTAGE_MARGIN = timedelta(seconds=3)
 OUTAGES_KEPT = 20
+HARMLESS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH})
 
 
 @dataclass(slots=True)
@@ -42,8 +44,11 @@ class Sightings:
         """Remember what an event tells about the end to come. Twice is like once."""
         if event.action == "oom":
             self._of[event.container].out_of_memory = True
-        elif event.action == "kill" and not self.of(event.container).ours:
+        elif event.action == "kill" and event.signal not in HARMLESS and self._is_foreign(event):
             self._of[event.container].signalled = True
+
+    def _is_foreign(self, event: Event) -> bool:
+        return not self.of(event.container).ours
 
     def end_ours(self, container: str) -> None:
         """From now on, signals to this container are the hub's own."""

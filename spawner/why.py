@@ -56,7 +56,7 @@ def why(facts: Facts) -> Reason:
     """Return the one reason; the table above is this function."""
     if facts.asked is not None:
         return facts.asked
-    if facts.outside_signal and not _engine_restarted(facts):
+    if facts.outside_signal and not (facts.engine_was_away or _engine_restarted(facts)):
         return Reason.ADMIN
     if _killed_for_memory(facts):
         return Reason.OUT_OF_MEMORY

@@ -52,6 +52,7 @@ TABLE = (
     (replace(CODE_255, answered=False), Reason.ENGINE_RESTARTED),
     # but a program's own failure stays its own
     (replace(CODE_3, engine_was_away=True), Reason.EXITED),
+    (replace(CODE_3, engine_was_away=True, outside_signal=True), Reason.EXITED),
     # an engine that shuts down signals its containers like an admin
     (replace(TOLD, engine_was_away=True, outside_signal=True), Reason.ENGINE_RESTARTED),
     # it never answered
