@@ -35,6 +35,8 @@ quotas:
 """
 AGREE_SECONDS = 30
 ANSWER_SECONDS = 5
+LOG_LINES = 1000
+OURS = "200 GET /"
 
 
 class RealLab(Lab):
@@ -156,8 +158,14 @@ class RealLab(Lab):
         while wrong := disagreements(story := self.story()):
             if time.monotonic() > deadline:
                 raise AssertionError("\n".join([*wrong, self.logs()]))
-            time.sleep(0.05)
+            time.sleep(0.1)
         return story
+
+    def logs(self) -> str:
+        """Return the ends of all logs, without the tests' own questions."""
+        parts = [(p.name, p.tail(LOG_LINES).splitlines()) for p in (self.proxy, self.hub)]
+        kept = {name: [each for each in lines if OURS not in each] for name, lines in parts}
+        return "\n".join(line for name in kept for line in (f"--- {name} ---", *kept[name][-60:]))
 
 
 def wait_until(is_true: Callable[[], bool], what: str, seconds: float = AGREE_SECONDS) -> None:
