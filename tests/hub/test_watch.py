@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def cgroups(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     """A labhub that looks for memory there, and knows a culler."""
     environ = {"LABHUB_CGROUP": str(cgroups), "LABHUB_TEST_CULLER_TOKEN": CULLER_TOKEN}
-    config = ROOT / "tests" / "lib" / "culler_config.py"
+    config = ROOT / "tests" / "lib" / "watch_config.py"
     with Lab(fake_engine.url, env=environ, hub_config=config) as running:
         running.add_user("ada")
         running.add_user("grace", admin=True)
@@ -145,6 +146,25 @@ def test_a_cancelled_start(lab: Lab, ada: Person, fake_engine: FakeEngine) -> No
     wait_until(lambda: [each for each in fake_engine.containers() if each.running])
     assert lab.api("DELETE", "users/ada/server").status_code == 204
     assert stopped(lab).reason is Reason.CANCELLED
+
+
+def test_a_cancelled_start_of_a_named_server(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    fake_engine.next_server(boot_seconds=60)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lab.api, "POST", "users/ada/servers/second")
+        wait_until(lambda: len([each for each in fake_engine.containers() if each.running]) == 2)
+        assert lab.api("DELETE", "users/ada/servers/second").status_code == 204
+    assert (
+        "second" not in lab.api("GET", "users/ada").json()["servers"]
+        or not (lab.api("GET", "users/ada").json()["servers"]["second"]["ready"])
+    )
+    wait_until(lambda: [each.id for each in fake_engine.containers()] == [running])
+    wait_until(lambda: len(open_runs(lab)) == 1)
+    receipt = receipts(lab)[0]
+    assert (receipt.holder, receipt.reason) == (Holder("ada", "second"), Reason.CANCELLED)
+    assert model(lab)["ready"]
 
 
 # what happened
