@@ -18,7 +18,7 @@ from spawner.desk import Desk
 from spawner.engine import Listed
 from spawner.engine_errors import EngineError, NotFoundError
 from spawner.events import Event
-from spawner.metrics import EVENT_LAG, RECONCILE_ACTIONS
+from spawner.metrics import RECONCILE_ACTIONS
 from spawner.reconcile import Action, Close, Finish, Notify, Record, Seen, View, reconcile
 from spawner.runs import Holder, Run
 
@@ -86,7 +86,6 @@ class Watch:
 
     def _take(self, event: Event) -> None:
         """Remember what the event tells, and let the hub look."""
-        EVENT_LAG.observe(max(0.0, time.time() - event.time_ns / 1e9))
         self._desk.sightings.note(event)
         if event.action in {"die", "destroy"}:
             self._desk.tell(event.container)

@@ -153,7 +153,7 @@ def test_a_start_removes_leftovers_and_leaves_nothing_when_undone(servers: Rig, 
         assert (server.root_dir, server.shell) == ("/tf/notebooks", "/bin/bash")
         made = await launch.create(server, {}, ())
         assert [each.id for each in await engine.listed(launch.labels)] == [made]
-        await launch.undo()
+        await launch.cancelled()
         assert await engine.listed(launch.labels) == []
 
     run(start())
