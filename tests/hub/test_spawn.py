@@ -103,7 +103,8 @@ def test_a_warm_start_makes_no_needless_calls(lab: Lab, fake_engine: FakeEngine)
     calls = [call for call in fake_engine.calls[before:] if not of_a_round(call)]
     made = [(call.method, call.path.rpartition("/")[2]) for call in calls]
     assert sorted(made[:3]) == [("GET", "json"), ("GET", "json"), ("POST", "create")]
-    assert made[3:] == [("POST", "create"), ("POST", "start"), ("GET", "json")]
+    assert made[3:6] == [("POST", "create"), ("POST", "start"), ("GET", "json")]
+    assert set(made[6:]) <= {("GET", "json")}  # once a second while the server is slow to answer
 
 
 def test_the_limits_of_the_file_reach_the_engine_and_the_server(
