@@ -102,9 +102,10 @@ def test_a_warm_start_makes_no_needless_calls(lab: Lab, fake_engine: FakeEngine)
     assert start(lab).status_code == 201
     calls = [call for call in fake_engine.calls[before:] if not of_a_round(call)]
     made = [(call.method, call.path.rpartition("/")[2]) for call in calls]
-    assert sorted(made[:3]) == [("GET", "json"), ("GET", "json"), ("POST", "create")]
-    assert made[3:6] == [("POST", "create"), ("POST", "start"), ("GET", "json")]
-    assert set(made[6:]) <= {("GET", "json")}  # once a second while the server is slow to answer
+    changes = [call for call in made if call[0] != "GET"]
+    assert changes == [("POST", "create"), ("POST", "create"), ("POST", "start")]
+    # image, leftovers, address; one more a second while it is slow, or a look by the watch
+    assert 3 <= len(made) - len(changes) <= 6
 
 
 def test_the_limits_of_the_file_reach_the_engine_and_the_server(
