@@ -137,9 +137,16 @@ class Engine:
         options = {"type": "none", "o": "bind", "device": device}
         body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": dict(labels)}
         request = Request("POST", "/volumes/create", body=body, meaning=errors.translate_listing)
-        return await self._lanes.run(
-            "volume", lambda limit: answers.read(answers.device, self._ask(limit, request))
-        )
+        return await self._lanes.run("volume", lambda limit: self._device(limit, request, name))
+
+    def _device(self, limit: Limit, request: Request, name: str) -> str:
+        """Make the volume and say what it points to.
+
+        After its restart, Docker 20.10's first answer about a volume it has leaves that out.
+        """
+        found = answers.read(answers.device, self._ask(limit, request))
+        look = Request("GET", f"/volumes/{quote(name, safe='')}", meaning=errors.translate_listing)
+        return found or answers.read(answers.device, self._ask(limit, look))
 
     async def pull(self, image: str, on_progress: Callable[[str], None] = _ignore) -> None:
         """Fetch an image; `on_progress` is told, on the loop, how far it is ("3 of 9 layers")."""

@@ -25,7 +25,7 @@ from spawner.engine_calls import CALLS
 from spawner.runs import Kind
 from tests.lib.agreement import Story
 from tests.lib.images import build
-from tests.lib.kernel import Kernels
+from tests.lib.kernel import Memory, remember
 from tests.lib.lives import SCENES, VICTIM, Scene, died, stop
 from tests.lib.real_lab import RealLab, wait_until
 from tests.lib.small_servers import debian_with_python, image_in_a_mood, quick_bundle
@@ -36,20 +36,6 @@ DAYS = 3
 DEATH_SECONDS = 5
 # Images are fetched in the background; no server's life depends on it.
 NOT_IN_A_LIFE = {"pull:before", "pull:after"}
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A kernel, and what it keeps."""
-
-    kernels: Kernels
-    kernel: str
-    secret: str = "4711"
-
-    def is_kept(self) -> bool:
-        """Whether the kernel is there, alone, and still knows."""
-        answer = self.kernels.run(self.kernel, "print(secret)")
-        return self.kernels.ids() == {self.kernel} and answer.text.strip() == self.secret
 
 
 @dataclass(frozen=True)
@@ -106,9 +92,7 @@ def place(
         for name in (BYSTANDER, VICTIM):
             lab.add_person(name)
         lab.start_server(BYSTANDER, "quick")
-        kernels = lab.kernels(BYSTANDER)
-        memory = Memory(kernels, kernels.start())
-        assert kernels.run(memory.kernel, f"secret = {memory.secret}").status == "ok"
+        memory = remember(lab.kernels(BYSTANDER), "4711")
         lab.env["LABHUB_BUNDLE"] = quick
         yield Place(lab, memory, foreign, states(lab, foreign))
 

@@ -77,6 +77,28 @@ class Kernels:
         return output
 
 
+@dataclass(frozen=True)
+class Memory:
+    """A kernel, alone in its server, and what it keeps in its memory."""
+
+    kernels: Kernels
+    kernel: str
+    secret: str
+
+    def is_kept(self) -> bool:
+        """Whether the kernel is there, alone, and still knows."""
+        answer = self.kernels.run(self.kernel, "print(secret)")
+        return self.kernels.ids() == {self.kernel} and answer.text.strip() == self.secret
+
+
+def remember(kernels: Kernels, secret: str) -> Memory:
+    """Start a kernel and give it a number to keep."""
+    memory = Memory(kernels, kernels.start(), secret)
+    done = kernels.run(memory.kernel, f"secret = {secret}")
+    assert done.status == "ok", done
+    return memory
+
+
 def _execute_request(code: str) -> dict[str, Any]:
     header = {
         "msg_id": uuid.uuid4().hex,
