@@ -12,6 +12,7 @@ from spawner.memory import Meter, Usage
 from spawner.receipts import ORDINARY, Receipts, Story
 from spawner.runs import Receipt
 from spawner.sightings import Sightings
+from spawner.store import StoreError
 
 REMOVE_PAUSES_SECONDS = (0, 0.5, 2, 5)
 
@@ -58,7 +59,11 @@ class Ends:
     async def _finish(self, state: Container, story: Story) -> Receipt | None:
         """Do it: the receipt first, because the log and the exit code go with the container."""
         log_text = await self._log_text(state.id) if state.started_at is not None else ""
-        receipt = await self._receipts.write(state, log_text, story)
+        try:
+            receipt = await self._receipts.write(state, log_text, story)
+        except StoreError as error:
+            log.error("%s; container %s is kept until then", error, state.id[:12])  # noqa: TRY400
+            return None
         reached("end.written")
         await self.remove_surely(state.id)
         self._sightings.forget(state.id)

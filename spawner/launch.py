@@ -29,10 +29,10 @@ from spawner.options import choose_image
 from spawner.progress import Steps
 from spawner.quota import Quota, effective
 from spawner.ready import first_answer_or_death
-from spawner.receipts import Story
+from spawner.receipts import Asked, Story
 from spawner.runs import Holder, Reason, Run
 from spawner.storage import ensure_volume, write_file
-from spawner.store import Ledger
+from spawner.store import Ledger, StoreError
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
@@ -238,6 +238,8 @@ class Launch:
 
     async def cancelled(self) -> None:
         """End what was begun, because the user does not want it any more."""
+        if self._run is not None:  # in the store, so that a hub that comes back knows it, too
+            await self._desk.receipts.ask(self.holder, Asked(Reason.CANCELLED))
         await self._undo(Story(Reason.CANCELLED, answered=False))
 
     async def _given_up(self) -> None:
@@ -258,5 +260,5 @@ class Launch:
                 await self._desk.ends.end(state, 0, story)
             elif self._run is not None:
                 await self._desk.receipts.close(self._run, story)
-        except EngineError as error:
+        except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)

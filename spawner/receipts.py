@@ -5,6 +5,7 @@ round of the watch after a crash. The store keeps one per run, so it does not ma
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -57,7 +58,7 @@ def who_asks(kind: str, name: str, owner: str) -> Asked:
 
 
 class Receipts:
-    """Writes and reads them. A store that fails is logged; it keeps nobody from ending anything."""
+    """Writes and reads them. A store that fails keeps nobody from ending a server."""
 
     def __init__(self, store: Store, sightings: Sightings) -> None:
         """Do nothing yet."""
@@ -71,13 +72,16 @@ class Receipts:
         reached("stop.asked")
 
     async def write(self, state: Container, log_text: str, story: Story) -> Receipt | None:
-        """Write the receipt of an ended container; None when there is one already."""
+        """Write the receipt of an ended container; None when there is one already.
+
+        Raises StoreError: then the container is all that knows, and has to stay.
+        """
         away = self._sightings.away_at(state.finished_at)
         facts = _facts(state, self._sightings.of(state.id), story, away=away)
         return await self._end(_run_of(state), state, facts, log_text)
 
     async def close(self, run: Run, story: Story | None = None) -> Receipt | None:
-        """Write the receipt of a run whose container is gone: nobody can ask it any more."""
+        """Write the receipt of a run whose container is gone. Raises StoreError: it stays open."""
         story = story or Story(answered=bool(run.container))
         facts = _facts(None, self._sightings.of(run.container), story, away=False)
         receipt = await self._end(run, None, facts, "")
@@ -86,9 +90,10 @@ class Receipts:
 
     async def close_all(self, holder: Holder) -> None:
         """Write the receipts of a server none of whose containers is there any more."""
-        for run in await self.open_runs():
-            if run.holder == holder:
-                await self.close(run)
+        with contextlib.suppress(StoreError):  # the runs stay open, and a round closes them
+            for run in await self.open_runs():
+                if run.holder == holder:
+                    await self.close(run)
 
     async def _end(
         self, known: Run, state: Container | None, facts: Facts, log_text: str
@@ -102,7 +107,7 @@ class Receipts:
             receipt = _receipt(run, state, why(told), usage, log_text)
             return receipt if ledger.end(receipt) else None
 
-        receipt = await self.transact(work, otherwise=None)
+        receipt = await asyncio.to_thread(self._store.transact, work)
         if receipt is not None:
             ENDS.labels(receipt.reason.value).inc()
             log.info("%s ended: %s", receipt.run, messages.receipt(receipt, viewer=""))

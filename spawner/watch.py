@@ -21,6 +21,7 @@ from spawner.events import Event
 from spawner.metrics import RECONCILE_ACTIONS
 from spawner.reconcile import Action, Close, Finish, Notify, Record, Seen, View, reconcile
 from spawner.runs import Holder, Run
+from spawner.store import StoreError
 
 ROUND_SECONDS = 30
 BUSY_ROUND_SECONDS = 5
@@ -71,6 +72,7 @@ class Watch:
         """Take every event from now on, over any number of streams."""
         since_ns, failures = time.time_ns(), 0
         while True:
+            began = time.monotonic()
             try:
                 async for event in self._desk.engine.events(self._labels, since_ns):
                     since_ns, failures = max(since_ns, event.time_ns), 0
@@ -83,6 +85,8 @@ class Watch:
                 log.exception("Unexpected, while following the engine's events")
                 await asyncio.sleep(RETRY_SECONDS[-1])
             self._round_due.set()  # there may have been a gap
+            if time.monotonic() - began < RETRY_SECONDS[0]:  # an engine that hangs up at once
+                await asyncio.sleep(RETRY_SECONDS[0])
 
     def _take(self, event: Event) -> None:
         """Remember what the event tells, and let the hub look."""
@@ -157,7 +161,7 @@ class Watch:
                     await self._desk.receipts.close(run)
                 case Record(seen=seen):
                     await self._record(seen)
-        except EngineError as error:
+        except (EngineError, StoreError) as error:
             log.warning("%s: %s", action, error)
 
     async def _finish(self, seen: Seen) -> None:

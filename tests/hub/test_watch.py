@@ -1,12 +1,13 @@
 """Ends are seen at once, written once, and told in words; what is left over is cleaned up."""
 
 import secrets
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import docker
@@ -371,3 +372,22 @@ def test_a_proxy_that_was_killed_has_its_routes_back(lab: Lab, ada: Person, runn
     wait_until(lambda: ada.get("/user/ada/api").status_code == 200, seconds=10)
     assert time.monotonic() - began < 10
     assert ada.get("/hub/home").status_code == 200
+
+
+# the store
+
+
+def test_a_store_that_cannot_write_loses_no_end(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    with closing(sqlite3.connect(lab.dir.state / "labhub.sqlite", isolation_level=None)) as file:
+        file.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON receipts BEGIN SELECT RAISE(FAIL, 'told to'); END"
+        )
+        fake_engine.die(running, 3)
+        wait_until(lambda: not model(lab))
+        assert [each.id for each in fake_engine.containers()] == [running]
+        assert open_runs(lab)
+        file.execute("DROP TRIGGER no")
+    lab.restart_hub()  # the next round comes at once
+    assert stopped(lab).exit_code == 3
