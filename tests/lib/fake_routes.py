@@ -5,7 +5,7 @@ import base64
 import json
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import PurePosixPath
 
 from aiohttp import web
@@ -285,7 +285,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "application/json"})
     await answer.prepare(request)
     async with _listening(_life(request), request.query.get("since", "")) as queue:
-        while True:
-            event = await queue.get()
-            if event_matches(event, wanted):
-                await answer.write(json.dumps(event).encode() + b"\n")
+        with suppress(ConnectionError):  # nobody listens any more
+            while event := await queue.get():
+                if event_matches(event, wanted):
+                    await answer.write(json.dumps(event).encode() + b"\n")
+    return answer

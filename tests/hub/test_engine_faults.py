@@ -1,0 +1,269 @@
+"""Every call to the engine, every fault: nobody's server stops for it, and nothing stays behind.
+
+The calls are those of `spawner.engine_calls.CALLS`. All cases run in parallel against one hub as
+soon as the first one is asked for; the tests only look at what became of them. What is wrong with
+the event stream is wrong for everybody, so those cases have a hub of their own, one at a time.
+"""
+
+import asyncio
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from unittest import mock
+
+import pytest
+import requests
+
+from spawner import messages
+from spawner.engine import Engine
+from spawner.engine_calls import CALLS
+from spawner.engine_errors import EngineError
+from tests.lib.fake_state import Offer
+from tests.lib.fault_world import PATIENCE, SECONDS, Starts, World, wait_until
+from tests.lib.faults import CALL_KINDS, Fault, Kind
+from tests.lib.http_wire import Call
+
+# How many cases act at once, and how many are on their way: most wait for the next round.
+ACTING, AT_ONCE = 5, 40
+# One user's hanging call must delay nobody, but each holds a thread of its lane for its time.
+HOLDING, HOLDING_PER_LANE = {Kind.HANG, Kind.LATE, Kind.DRIP}, 3
+CREATED = requests.codes.created
+PERCENTILE, START_SECONDS, STARTS_MIN = 0.95, 2.0, 20
+
+pytestmark = pytest.mark.hub
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fault at one place."""
+
+    world: World
+    user: str
+    image: str
+    kind: Kind
+    fault: Fault
+
+    def wait_for_hit(self) -> None:
+        """Wait until the fault has happened."""
+        wait_until(lambda: self.fault.hits, f"{self.kind} hit nothing")
+
+
+# how to make the hub issue a call; each returns what hub and engine must agree on in the end
+
+
+def starting(case: Case) -> str:
+    """Start: it works, or fails with a sentence for its user."""
+    answer = case.world.start(case.user, case.image)
+    if case.kind is Kind.SLOW:
+        assert answer.status_code == CREATED, answer.text
+    assert messages.UNEXPECTED not in answer.text
+    return "running" if answer.status_code == CREATED else "stopped"
+
+
+def failing(case: Case) -> str:
+    """Start a server that ends at once."""
+    case.world.engine.next_server(user=case.user, exit_code=3, log=("no luck",))
+    answer = case.world.start(case.user, case.image)
+    assert "exit code 3" in answer.text
+    return "stopped"
+
+
+def asking(case: Case) -> str:
+    """Let the hub ask after a server that runs: never is it taken for stopped."""
+    before = case.world.containers(case.user)
+    answer = case.world.start(case.user, case.image)
+    assert answer.status_code == requests.codes.bad_request
+    assert "already running" in answer.text
+    assert case.world.model(case.user)["ready"]
+    assert case.world.containers(case.user) == before
+    return "running"
+
+
+def dying(case: Case) -> str:
+    """Let a server that runs die."""
+    [container] = case.world.containers(case.user)
+    case.world.engine.die(container.id, 1, log=("no luck",))
+    case.wait_for_hit()
+    return "stopped"
+
+
+def stopping(case: Case) -> str:
+    """Stop a server."""
+    assert case.world.stop(case.user).status_code in {202, 204}
+    return "stopped"
+
+
+def pulling(case: Case) -> str:
+    """Fetch an image: it ends, however the engine behaves."""
+    name = f"{case.user}/{case.image}:1"
+    case.world.engine.life.registry[name] = Offer()
+    engine = Engine(PATIENCE)
+    expected = nullcontext() if case.kind is Kind.SLOW else pytest.raises(EngineError)
+    with expected:
+        asyncio.run(engine.pull(name))
+    case.world.proxy.clear(case.fault)
+    asyncio.run(engine.pull(name))
+    engine.close()
+    return "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place at which the hub issues a call: how it gets there, and whether a server runs then.
+
+    Calls that look into an image are about nobody: `looks` says that these are meant.
+    """
+
+    name: str
+    act: Callable[[Case], str]
+    runs: bool = False
+    looks: bool = False
+    only: Callable[[Call], bool] = lambda _call: True
+
+
+def reads_names(call: Call) -> bool:
+    """Whether a path is one of those that are read, not only looked for."""
+    return call.query["path"] in {"/etc/passwd", "/etc/group"}
+
+
+START = Site("start", starting)
+LOOK = Site("look", starting, looks=True)
+SITES: dict[str, tuple[Site, ...]] = {
+    "container": (START, Site("poll", asking, runs=True), Site("death", dying, runs=True)),
+    "listed": (START,),
+    "image": (LOOK,),
+    "log_tail": (Site("failure", failing), Site("death", dying, runs=True)),
+    "has_path": (Site("look", starting, looks=True, only=lambda call: not reads_names(call)),),
+    "file": (Site("look", starting, looks=True, only=reads_names),),
+    "volume": (START,),
+    "create": (START, LOOK),
+    "start": (START,),
+    "stop": (Site("stop", stopping, runs=True),),
+    "remove": (Site("stop", stopping, runs=True), LOOK),
+    "pull": (Site("pull", pulling),),
+}
+EVENTS = "events"
+CASES = [
+    (call, site, kind)
+    for call in CALLS
+    for site in SITES.get(call, ())
+    for kind in sorted(CALL_KINDS)
+]
+
+
+acting = threading.Semaphore(ACTING)
+holding = {call.lane: threading.Semaphore(HOLDING_PER_LANE) for call in CALLS.values()}
+
+
+def key(call: str, site: Site, kind: Kind) -> str:
+    """Return the name of a case, which is also its image's."""
+    return f"{call}-{site.name}-{kind}".replace("_", "-")
+
+
+def run(world: World, call: str, site: Site, kind: Kind) -> None:
+    """Let it happen to somebody, and see what becomes of all."""
+    image = key(call, site, kind)
+    with world.victim() as user:
+        meant = world.looks_into(image) if site.looks else world.calls_of(user)
+        with holding[CALLS[call].lane] if kind in HOLDING else nullcontext(), acting:
+            if site.runs:
+                assert world.start(user).status_code == CREATED
+            with failing_at(world, call, kind, lambda c: meant(c) and site.only(c)) as fault:
+                wanted = site.act(Case(world, user, image, kind, fault))
+                assert fault.hits, f"{site.name} of {call} did not meet {kind}"
+                world.check_bystander()
+        assert world.settle(user, image) == wanted
+        world.check_bystander()
+        if wanted == "stopped":
+            assert world.start(user, image).status_code == CREATED
+
+
+@contextmanager
+def failing_at(
+    world: World, call: str, kind: Kind, meant: Callable[[Call], bool]
+) -> Iterator[Fault]:
+    """Let the calls that are meant fail until the end of the block."""
+    known = CALLS[call]
+    path = f"^{known.path_regex}$"
+    fault = Fault(kind, known.method, path, meant, SECONDS.get(kind, 1.0))
+    world.proxy.add(fault)
+    try:
+        yield fault
+    finally:
+        world.proxy.clear(fault)
+
+
+# the tests
+
+
+class Matrix:
+    """All cases that were asked for, on their way."""
+
+    def __init__(self, world: World, cases: list[tuple[str, Site, Kind]]) -> None:
+        """Begin."""
+        self.starts = Starts(world, ("other1", "other2"))
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self.ends: dict[str, Future[None]] = {
+            key(*case): self._pool.submit(run, world, *case) for case in cases
+        }
+
+    def close(self) -> None:
+        """Begin no further case."""
+        self._pool.shutdown(cancel_futures=True)
+        self.starts.end()
+
+
+@pytest.fixture(scope="module")
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The hub for all calls."""
+    with World(AT_ONCE, [key(*case) for case in CASES]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def matrix(request: pytest.FixtureRequest, world: World) -> Iterator[Matrix]:
+    """The cases that this run of pytest asks for."""
+    asked = [getattr(item, "callspec", None) for item in request.session.items]
+    params = [spec.params for spec in asked if spec is not None and "site" in spec.params]
+    cases = [(each["call"], each["site"], each["kind"]) for each in params]
+    random.Random(1).shuffle(cases)  # noqa: S311 - else what hangs comes together
+    with mock.patch.dict(os.environ, DOCKER_HOST=world.proxy.url):
+        made = Matrix(world, cases)
+        yield made
+        made.close()
+
+
+def test_every_call_has_a_place_where_the_hub_makes_it() -> None:
+    missing = set(CALLS) - set(SITES) - {EVENTS}
+    assert not missing, f"add to SITES how to make the hub issue {', '.join(sorted(missing))}"
+    assert set(SITES) <= set(CALLS)
+
+
+@pytest.mark.parametrize(("call", "site", "kind"), CASES, ids=[key(*case) for case in CASES])
+def test_a_fault_stops_nobody_and_leaves_nothing(
+    matrix: Matrix, call: str, site: Site, kind: Kind
+) -> None:
+    matrix.ends[key(call, site, kind)].result(timeout=600)
+
+
+def test_others_start_quickly_meanwhile(matrix: Matrix) -> None:
+    for end in matrix.ends.values():
+        end.exception(timeout=600)
+    wait_until(lambda: len(matrix.starts.seconds) >= STARTS_MIN, "too few starts")
+    assert matrix.starts.failures == []
+    seconds = sorted(matrix.starts.seconds)
+    late = seconds[int(PERCENTILE * len(seconds))]
+    print(f"{len(seconds)} starts, median {seconds[len(seconds) // 2]:.2f} s, p95 {late:.2f} s")
+    assert late < START_SECONDS
+
+
+def test_nothing_is_left_in_the_end(matrix: Matrix, world: World) -> None:
+    for end in matrix.ends.values():
+        end.exception(timeout=600)
+    matrix.close()
+    wait_until(lambda: len(world.engine.containers()) == 1, "something is left")
+    world.check_bystander()
