@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from spawner.engine_calls import CALLS
-from tests.lib.fault_world import SECONDS, World, wait_until
+from tests.lib.fault_world import SECONDS, Starts, World, wait_until
 from tests.lib.faults import CALL_KINDS, STREAM_KINDS, Fault, Kind
 
 HUBS = 3
@@ -47,6 +47,20 @@ def told_wrongly(world: World, user: str, kind: Kind) -> None:
     wait_until(lambda: fault.hits, f"{kind} hit nothing")
 
 
+def told_of_others(world: World, user: str, kind: Kind) -> None:
+    """A server dies, and the stream, which goes on, says nothing of it: only a round can know."""
+    others = Starts(world, ("other",))
+    [container] = world.containers(user)
+    fault = world.proxy.add(Fault(kind, "GET", EVENTS, text=container.id))
+    try:
+        dies(world, user)
+        assert world.settle(user) == "stopped"
+    finally:
+        others.end()
+    assert fault.hits
+    assert others.failures == []
+
+
 def not_told(world: World, user: str, kind: Kind) -> None:
     """A server dies, the stream breaks, and no other one begins."""
     fault = world.proxy.add(Fault(kind, "GET", EVENTS, seconds=SECONDS.get(kind, 1)))
@@ -70,6 +84,7 @@ def restarted(world: World, _user: str, kind: Kind) -> None:
 Happening = Callable[[World, str, Kind], None]
 CASES: list[tuple[Happening, Kind, str]] = [
     *((told_wrongly, kind, "stopped") for kind in sorted(STREAM_KINDS)),
+    (told_of_others, Kind.DROP, "stopped"),
     *((not_told, kind, "stopped") for kind in sorted(OPENING_KINDS)),
     *((not_listed, kind, "stopped") for kind in sorted(CALL_KINDS)),
     *((restarted, kind, "running") for kind in sorted(CALL_KINDS)),

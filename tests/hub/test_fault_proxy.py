@@ -317,6 +317,18 @@ def test_each_fault_of_the_event_stream(
     assert kind is not Kind.DELAY or time.monotonic() - begin >= 0.5
 
 
+def test_events_can_be_meant_by_what_they_say(
+    listener: Listener, proxy: FaultProxy, fake_engine: FakeEngine
+) -> None:
+    fault = proxy.add(Fault(Kind.DROP, "GET", "^/events$", text='"Action": "start"'))
+    with client_of(proxy, 10) as api:
+        api.start("ada")
+    fake_engine.die("ada")
+    wait_until(lambda: listener.lines)
+    assert listener.actions == ["die"]
+    assert fault.hits == 1
+
+
 def test_every_fault_is_tried_above() -> None:
     assert set(CHECKS) == CALL_KINDS
     assert set(LIES) == STREAM_KINDS

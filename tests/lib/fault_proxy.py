@@ -119,9 +119,9 @@ class FaultProxy:
                 answer.cancel()
                 following.cancel()
 
-    def _hit(self, call: Call, kinds: frozenset[Kind]) -> Fault | None:
-        """Return the fault that meets this call and count it."""
-        fault = next((each for each in tuple(self._faults) if each.meets(call, kinds)), None)
+    def _hit(self, call: Call, kinds: frozenset[Kind], line: bytes = b"") -> Fault | None:
+        """Return the fault that meets this call, or this line of its answer, and count it."""
+        fault = next((each for each in tuple(self._faults) if each.meets(call, kinds, line)), None)
         if fault is not None:
             fault.hits += 1
         return fault
@@ -170,7 +170,7 @@ class FaultProxy:
         say = _dripping(send, fault) if fault is not None and fault.kind is Kind.DRIP else send
         async with self._asked(call, raw) as (head, body):
             await say(head.raw)
-            stream = spoiled(body, lambda: self._hit(call, STREAM_KINDS))
+            stream = spoiled(body, lambda line: self._hit(call, STREAM_KINDS, line))
             async for piece in stream if call.path == "/events" else body:
                 await say(head.framed(piece))
             await say(head.last)

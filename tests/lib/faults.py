@@ -43,7 +43,10 @@ CALL_KINDS = frozenset(Kind) - STREAM_KINDS
 
 @dataclass(eq=False)
 class Fault:
-    """What happens to the calls of `method` whose path, without version, contains a match."""
+    """What happens to the calls of `method` whose path, without version, contains a match.
+
+    `text` is what an event must contain to be meant.
+    """
 
     kind: Kind
     method: str = "*"
@@ -52,6 +55,7 @@ class Fault:
     seconds: float = 1.0
     times: int = FOREVER
     hits: int = 0
+    text: str = ""
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -59,13 +63,14 @@ class Fault:
         if self.kind is Kind.GONE_ONCE:
             self.times = 1
 
-    def meets(self, call: Call, kinds: frozenset[Kind]) -> bool:
-        """Whether this call is meant."""
+    def meets(self, call: Call, kinds: frozenset[Kind], line: bytes = b"") -> bool:
+        """Whether this call, or this line of the event stream that answers it, is meant."""
         return (
             self.kind in kinds
             and self.hits < self.times
             and self.method in {"*", call.method}
             and re.search(self.path, call.path) is not None
+            and self.text.encode() in line
             and self.where(call)
         )
 
@@ -75,7 +80,7 @@ class Closed(Exception):
 
 
 async def spoiled(
-    body: AsyncIterator[bytes], hit: Callable[[], Fault | None]
+    body: AsyncIterator[bytes], hit: Callable[[bytes], Fault | None]
 ) -> AsyncIterator[bytes]:
     """Yield the lines of an event stream; `hit` names the fault, if any, that meets each one."""
     lines = _whole_lines(body)
@@ -83,7 +88,7 @@ async def spoiled(
     try:
         while line := await coming:
             coming = asyncio.ensure_future(anext(lines, b""))
-            fault = hit()
+            fault = hit(line)
             if fault is not None and fault.kind is Kind.REORDER:
                 await asyncio.wait({coming}, timeout=fault.seconds)
                 if coming.done() and (other := coming.result()):
