@@ -54,7 +54,7 @@ def wait_until(true: Callable[[], object], otherwise: str) -> None:
     deadline = time.monotonic() + HIT_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"within {HIT_SECONDS} s {otherwise}"
-        time.sleep(0.05)
+        time.sleep(PAUSE_SECONDS / 2)
 
 
 def image_name(key: str) -> str:
@@ -217,7 +217,7 @@ class World:
                 if key in (container.id, container.name):
                     return container.labels.get("labhub.user", ""), _key(container.image)
         if call.path == "/images/create":
-            return call.query["fromImage"].partition("/")[0], ""
+            return "", _key(f"{call.query['fromImage']}:{call.query['tag']}")
         if call.path.startswith("/images/"):
             return "", _key(call.path.removeprefix("/images/").removesuffix("/json"))
         labels = call.body.get("Labels") or _wanted(call.query.get("filters", "{}"))
