@@ -120,6 +120,23 @@ class QuotaDockerSpawner(PagesSpawner):
         self._remember(state)
         return self._ended
 
+    async def poll_and_notify(self) -> int | None:
+        """Let the hub end a server that certainly ended, and call it ready no more from here on.
+
+        JupyterHub forgets whom to notify before it is done, so that a proxy that is away at this
+        moment would leave a ghost: what failed is done again by the next round.
+        """
+        callbacks = list(self._callbacks)
+        if await self.poll() is None:
+            return None
+        self._stop_pending = True
+        try:
+            status: int | None = await super().poll_and_notify()
+        finally:
+            if self.server is not None:
+                self._stop_pending, self._callbacks = False, callbacks
+        return status
+
     def _remember(self, state: Container | None) -> None:
         """Keep how the server ended, because its container is removed soon."""
         self._ended, self._final = (state.exit_code if state is not None else 0), state

@@ -374,6 +374,18 @@ def test_a_proxy_that_was_killed_has_its_routes_back(lab: Lab, ada: Person, runn
     assert ada.get("/hub/home").status_code == 200
 
 
+@pytest.mark.slow
+def test_an_end_while_the_proxy_is_away_leaves_no_ghost(
+    lab: Lab, running: str, fake_engine: FakeEngine
+) -> None:
+    lab.proxy.end(kill=True)
+    fake_engine.die(running, 3)
+    time.sleep(40)  # JupyterHub gives up after 30 seconds
+    lab.start_proxy()
+    wait_until(lambda: not open_runs(lab), seconds=60)
+    wait_until(lambda: not model(lab), seconds=10)
+
+
 # the store
 
 
