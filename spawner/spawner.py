@@ -133,8 +133,9 @@ class QuotaDockerSpawner(PagesSpawner):
         try:
             status: int | None = await super().poll_and_notify()
         finally:
+            self._stop_pending = False  # also when there was nothing to end: a start that failed
             if self.server is not None:
-                self._stop_pending, self._callbacks = False, callbacks
+                self._callbacks = callbacks
         return status
 
     def _remember(self, state: Container | None) -> None:
