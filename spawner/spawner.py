@@ -127,11 +127,11 @@ class QuotaDockerSpawner(PagesSpawner):
         moment would leave a ghost: what failed is done again by the next round.
         """
         callbacks = list(self._callbacks)
-        if await self.poll() is None:
-            return None
+        if (status := await self.poll()) is None or self._stop_pending:
+            return status  # it may run, or somebody is ending it already
         self._stop_pending = True
         try:
-            status: int | None = await super().poll_and_notify()
+            await super().poll_and_notify()
         finally:
             self._stop_pending = False  # also when there was nothing to end: a start that failed
             if self.server is not None:
