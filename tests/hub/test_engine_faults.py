@@ -23,7 +23,7 @@ from tests.lib.faults import CALL_KINDS, Fault, Kind
 from tests.lib.http_wire import Call
 
 # How many cases act at once, and how many are on their way: most wait for the next round.
-ACTING, AT_ONCE = 5, 40
+ACTING, AT_ONCE = 4, 40
 # One user's hanging call must delay nobody, but each holds a thread of its lane for its time.
 HOLDING, HOLDING_PER_LANE = {Kind.HANG, Kind.LATE, Kind.DRIP}, 3
 CREATED = requests.codes.created
