@@ -22,7 +22,7 @@ from docker.errors import DockerException
 from tests.bench import fakes
 from tests.bench.clock import Bearer
 from tests.bench.figures import milliseconds
-from tests.bench.machine import Meanwhile, say
+from tests.bench.machine import Meanwhile, clean_up_when_told_to_end, say
 from tests.bench.mortal import Death, Dying, Mortal, begin, finish, revive, watch
 from tests.bench.ours import OPTIONS, engine_facts
 from tests.bench.stock.hub import Stock
@@ -30,6 +30,7 @@ from tests.lib.deployed import deploy
 
 USER = "bench0"
 TARGET_MS = 100
+LOG_LINES = 80
 PAUSE_SECONDS = 0.01
 STOCK_POLL_SECONDS = 30
 STOCK_PAUSE_SECONDS = 0.05
@@ -64,7 +65,13 @@ def on_real(engine: docker.DockerClient, stock_users: int) -> Iterator[tuple[Mor
         users = [f"bench{number}" for number in range(stock_users)]
         other.api("POST", "users", json={"usernames": users}).raise_for_status()
         containers = {user: {"name": f"^/?{other.prefix}-{user}$"} for user in users}
+        stack.push(lambda kind, *_: kind and say(log_tail(engine, deployed.hub)))
         yield ours, Mortal(other, engine, {}, containers)
+
+
+def log_tail(engine: docker.DockerClient, container: str) -> str:
+    """Return the last lines of a container."""
+    return str(engine.api.logs(container, tail=LOG_LINES).decode(errors="replace"))
 
 
 @contextmanager
@@ -149,6 +156,7 @@ def main() -> None:
         "--engine", choices=("real", "fake"), help="default: a real one when one answers"
     )
     given = parser.parse_args()
+    clean_up_when_told_to_end()
     engine = None if given.engine == "fake" else real_engine()
     if given.engine == "real" and engine is None:
         parser.error("no Docker engine answers")

@@ -21,7 +21,7 @@ from tests.bench import fakes
 from tests.bench.cpu import percents
 from tests.bench.fakes import Contender
 from tests.bench.figures import percentile
-from tests.bench.machine import Meanwhile, say
+from tests.bench.machine import Meanwhile, clean_up_when_told_to_end, say
 from tests.bench.reports import reporting
 
 SERVERS = 1000
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("-n", "--servers", type=int, default=SERVERS, help="default 1000")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="default 300")
     given = parser.parse_args()
+    clean_up_when_told_to_end()
     print(json.dumps(bench(given.servers, given.seconds), indent=2))
 
 

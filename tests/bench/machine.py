@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import sys
 import time
 from importlib.metadata import version
@@ -11,6 +12,11 @@ from typing import Any
 def say(*words: object) -> None:
     """Print progress where it does not disturb the JSON."""
     print(*words, file=sys.stderr, flush=True)
+
+
+def clean_up_when_told_to_end() -> None:
+    """Let SIGTERM unwind what was begun, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class Meanwhile:

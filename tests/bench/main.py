@@ -3,7 +3,6 @@
 import argparse
 import json
 import secrets
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,16 +12,12 @@ import docker
 
 from tests.bench.figures import NAMES, figures, ratios
 from tests.bench.floor import Floor
+from tests.bench.machine import clean_up_when_told_to_end, say
 from tests.bench.ours import Ours, engine_facts
 from tests.bench.stock import hub as stock
 from tests.lib.deployed import deploy
 
 Seconds = dict[str, list[float]]
-
-
-def say(*words: object) -> None:
-    """Print progress where it does not disturb the JSON."""
-    print(*words, file=sys.stderr, flush=True)
 
 
 def measure_round(ours: Ours, other: stock.Stock, floor: Floor, number: int) -> dict[str, float]:
@@ -76,6 +71,7 @@ def main() -> None:
     parser.add_argument("--stock-image", help="use this image for stock instead of building one")
     parser.add_argument("--keep", action="store_true", help="keep the image built for stock")
     given = parser.parse_args()
+    clean_up_when_told_to_end()
     run = secrets.token_hex(4)
     engine = docker.from_env(timeout=180)
     began = time.monotonic()

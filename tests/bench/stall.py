@@ -21,7 +21,7 @@ from tests.bench import fakes
 from tests.bench.clock import click_to_ready, stop
 from tests.bench.fakes import Contender
 from tests.bench.figures import figures
-from tests.bench.machine import Meanwhile, say
+from tests.bench.machine import Meanwhile, clean_up_when_told_to_end, say
 
 SLOW = tuple(f"slow{number}" for number in range(5))
 SIXTH = "sixth"
@@ -167,6 +167,7 @@ def main() -> None:
         "--stock-rounds", type=int, default=2, help="rounds of stock, a minute each (default 2)"
     )
     given = parser.parse_args()
+    clean_up_when_told_to_end()
     print(json.dumps(bench(given.rounds, given.stock_rounds), indent=2))
 
 
