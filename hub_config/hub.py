@@ -104,9 +104,9 @@ class LabHub(JupyterHub):
 
     async def notify(self, holder: Holder) -> None:
         """Let the hub ask after a server, once nobody is at it any more."""
-        for _ in range(PENDING_LOOKS):
-            user = self.users.get(holder.user)
-            if user is None or holder.server not in user.spawners:
+        user = self.users.get(holder.user)
+        for _ in range(PENDING_LOOKS if user is not None else 0):
+            if holder.server not in user.spawners:
                 return
             if not user.spawners[holder.server].pending:
                 await user.spawners[holder.server].poll_and_notify()

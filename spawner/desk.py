@@ -33,6 +33,8 @@ class Desk:
         self.meter = CgroupMeter(lab.cgroup_dir)
         # What admins read on every page, empty while all is well.
         self.trouble = ""
+        # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
+        self.round_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._words: dict[str, asyncio.Event] = {}
         self.images = Images(self.engine, {"labhub.instance": lab.name, "labhub.role": "look"})
@@ -93,6 +95,7 @@ class Desk:
             await self.receipts.close_all(holder)
         except EngineError as error:
             log.warning("Stopping the server of %s: %s", holder.user, error)
+            self.round_due.set()
         return None
 
     def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

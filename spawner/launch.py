@@ -262,3 +262,4 @@ class Launch:
                 await self._desk.receipts.close(self._run, story)
         except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)
+            self._desk.round_due.set()

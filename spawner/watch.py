@@ -51,13 +51,12 @@ class Watch:
         """Do nothing yet."""
         self._desk, self._hub = desk, hub
         self._labels = {"labhub.instance": desk.lab.name, "labhub.role": "server"}
-        self._round_due = asyncio.Event()
         self._pause_seconds: float = ROUND_SECONDS
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         """Begin both; the first round comes at once."""
-        self._round_due.set()
+        self._desk.round_due.set()
         self._tasks = [asyncio.ensure_future(self._follow()), asyncio.ensure_future(self._rounds())]
 
     async def close(self) -> None:
@@ -84,7 +83,7 @@ class Watch:
             except Exception:  # nothing may end the watch
                 log.exception("Unexpected, while following the engine's events")
                 await asyncio.sleep(RETRY_SECONDS[-1])
-            self._round_due.set()  # there may have been a gap
+            self._desk.round_due.set()  # there may have been a gap
             if time.monotonic() - began < RETRY_SECONDS[0]:  # an engine that hangs up at once
                 await asyncio.sleep(RETRY_SECONDS[0])
 
@@ -115,8 +114,8 @@ class Watch:
         failures = 0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._round_due.wait(), self._pause_seconds)
-            self._round_due.clear()
+                await asyncio.wait_for(self._desk.round_due.wait(), self._pause_seconds)
+            self._desk.round_due.clear()
             try:
                 await self.round()
                 failures = 0
