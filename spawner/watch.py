@@ -69,9 +69,9 @@ class Watch:
 
     async def _follow(self) -> None:
         """Take every event from now on, over any number of streams."""
-        since_ns, failures = time.time_ns(), 0
+        since_ns, failures, loop = time.time_ns(), 0, asyncio.get_running_loop()
         while True:
-            began = time.monotonic()
+            began = loop.time()
             try:
                 async for event in self._desk.engine.events(self._labels, since_ns):
                     since_ns, failures = max(since_ns, event.time_ns), 0
@@ -84,7 +84,7 @@ class Watch:
                 log.exception("Unexpected, while following the engine's events")
                 await asyncio.sleep(RETRY_SECONDS[-1])
             self._desk.round_due.set()  # there may have been a gap
-            if time.monotonic() - began < RETRY_SECONDS[0]:  # an engine that hangs up at once
+            if loop.time() - began < RETRY_SECONDS[0]:  # an engine that hangs up at once
                 await asyncio.sleep(RETRY_SECONDS[0])
 
     def _take(self, event: Event) -> None:
