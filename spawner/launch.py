@@ -253,12 +253,12 @@ class Launch:
         """
         if self._creating is None:
             return
-        await asyncio.wait({self._creating})
+        await asyncio.gather(self._creating, return_exceptions=True)
         try:
             state = await self._desk.find(self.container or self.name, self.labels)
-            if state is not None:
+            if state is not None and state.name == self.name:  # any other is a later start's
                 await self._desk.ends.end(state, 0, story)
-            elif self._run is not None:
+            elif state is None and self._run is not None:
                 await self._desk.receipts.close(self._run, story)
         except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)

@@ -24,6 +24,7 @@ from spawner.receipts import NOBODY, Asked
 OWN_DEADLINE = 0.9
 STOP_WAIT_SECONDS = 60
 PROVEN_DEAD_SECONDS = 1
+ADDRESS_PAUSE_SECONDS = 1
 
 
 class QuotaDockerSpawner(PagesSpawner):
@@ -93,6 +94,9 @@ class QuotaDockerSpawner(PagesSpawner):
         The hub ends a server that does not answer for `http_timeout`. One that is paused or too
         busy is not gone, so the wait is here, and has no end while nobody knows.
         """
+        # The last hub may have died before it could note where the server is.
+        while not (self._address or self.server.ip) and await self.poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(ADDRESS_PAUSE_SECONDS)
         url = f"{self._url}{self.server.base_url}" if self._address else self.server.url
         if not await answers_or_died(self._desk, self.object_id, self._labels, f"{url}api"):
             self.http_timeout = PROVEN_DEAD_SECONDS
