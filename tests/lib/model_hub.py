@@ -1,0 +1,321 @@
+"""JupyterHub as far as servers' lives go, around the real spawner, watch, store and all between.
+
+What is here follows JupyterHub 6.1.1, user.py (`spawn`, `stop`), handlers/base.py
+(`spawn_single_user`, `stop_single_user`), apihandlers/users.py (`delete`) and app.py
+(`init_spawners`): which flags and rows are set in which order, and where it waits.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from urllib.parse import urlparse
+
+from hub_config.hub import LabHub
+from hub_config.instance import Instance
+from hub_config.schema import Config
+from spawner.container import Server
+from spawner.desk import Desk
+from spawner.launch import Launch
+from spawner.memory import Usage
+from spawner.receipts import Asked
+from spawner.runs import Holder, Reason
+from spawner.spawner import QuotaDockerSpawner
+from spawner.store import Ledger, Store
+from spawner.watch import Watch
+from tests.lib.model_engine import EngineClient, ModelEngine
+
+INSTANCE = "model"
+NOWHERE = Path("/nonexistent")
+LAB = Instance(
+    name=INSTANCE, config_path=NOWHERE, secrets_dir=NOWHERE, state_dir=NOWHERE,
+    state_dir_on_host=NOWHERE, volumes_dir=NOWHERE, volumes_dir_on_host=NOWHERE, port=1,
+    api_port=1, hub_port=1, accounts_port=1, network="users", gateway="127.0.0.1",
+    bundle="bundle", cgroup_dir=NOWHERE,
+)  # fmt: skip
+CONFIG = Config.model_validate(
+    {
+        "images": {"one": {"title": "One", "image": "lab/image:1"}},
+        "quotas": {"default": {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256}},
+    }
+)
+CANCEL_SECONDS = 1
+SILENT = logging.getLogger("tests.model_hub")
+SILENT.disabled = True
+T = TypeVar("T")
+
+
+@dataclass
+class Row:
+    """What the hub's database says of a server that has an address."""
+
+    container: str = ""
+    address: str = ""
+
+
+class World:
+    """What outlives a hub: the engine, the store, the hub's rows, and what people want."""
+
+    def __init__(self, engine: ModelEngine, store: Store) -> None:
+        """Nobody has a server."""
+        self.engine, self.store = engine, store
+        self.rows: dict[Holder, Row] = {}
+        # The runs that somebody asked for, and has neither ended nor heard to have failed.
+        self.wanted: dict[str, Holder] = {}
+
+    def unwant(self, holder: Holder) -> None:
+        """From now on the holder wants none of the servers so far."""
+        for name in [name for name, owner in self.wanted.items() if owner == holder]:
+            del self.wanted[name]
+
+    async def first_answer(self, url: str) -> None:
+        """Return once the server at this address answers."""
+        address = urlparse(url).hostname
+        for box in self.engine.boxes.values():
+            if box.address == address:
+                await box.answers.wait()
+                return
+        await asyncio.Event().wait()
+
+
+class ModelLaunch(Launch):
+    """A launch that needs neither an account nor an image, and tells what people may expect."""
+
+    def __init__(self, world: World, *arguments: Any) -> None:
+        """Do nothing yet."""
+        super().__init__(*arguments)
+        self._world = world
+
+    async def _files(self) -> Any:
+        return None
+
+    async def _contents(self, _image: str) -> Any:
+        return None
+
+    def _server(self, _account: Any, _contents: Any, image_key: str) -> Server:
+        user, server = self.holder
+        return Server(
+            INSTANCE, LAB.network, LAB.bundle, user, server, "a" * 16, 1, image_key,
+            "lab/image:1", "volume", "/home", "/", "/bin/sh", "/passwd", "/group", self.quota,
+        )  # fmt: skip
+
+    async def _create(self, server: Server, body: dict[str, Any]) -> str:
+        self._world.wanted[self.name] = self.holder
+        return await super()._create(server, body)
+
+    async def failed(self, *arguments: Any) -> Any:
+        """Fail: nobody expects this server any more."""
+        self._world.wanted.pop(self.name, None)
+        return await super().failed(*arguments)
+
+
+class ModelSpawner(QuotaDockerSpawner):
+    """The real spawner, whose row is the world's."""
+
+    def __init__(self, hub: "ModelHub", holder: Holder) -> None:
+        """Begin as after a start of the hub."""
+        super().__init__(lab=LAB, current_config=lambda: CONFIG, log=SILENT)
+        self._hub, self.holder = hub, holder
+        self.user = SimpleNamespace(name=holder.user, db=SimpleNamespace(commit=lambda: None))
+
+    @property
+    def name(self) -> str:
+        """The server's name."""
+        return self.holder.server
+
+    @property
+    def _desk(self) -> Desk:
+        return self._hub.desk
+
+    @property
+    def server(self) -> Any:
+        """Its address, if the row has one."""
+        row = self._hub.world.rows.get(self.holder)
+        return row and SimpleNamespace(base_url="/", ip=row.address, url=f"http://{row.address}/")
+
+    @server.setter
+    def server(self, _none: None) -> None:
+        if not self._hub.dead:
+            self._hub.world.rows.pop(self.holder, None)
+
+    def get_env(self) -> dict[str, str]:
+        """Return no environment."""
+        return {}
+
+    def get_args(self) -> list[str]:
+        """Return no arguments."""
+        return []
+
+
+class StoreClient:
+    """The store, until the hub dies."""
+
+    def __init__(self, store: Store) -> None:
+        """Use it."""
+        self._store, self.dead = store, False
+
+    def transact(self, work: Callable[[Ledger], T]) -> T:
+        """Do it, unless the hub is dead."""
+        if self.dead:
+            raise asyncio.CancelledError
+        return self._store.transact(work)
+
+
+class Nothing:
+    """No cgroups to read memory from, and no images to look into."""
+
+    def read(self, _container: str) -> Usage | None:
+        """Return nothing."""
+        return None
+
+    async def tidy(self) -> None:
+        """Leave nothing behind: nothing was done."""
+
+
+class ModelHub:
+    """One life of the hub. All runs on the world's loop."""
+
+    notify = LabHub.notify
+    busy = LabHub.busy
+
+    def __init__(self, world: World) -> None:
+        """Come up, as after a crash."""
+        self.world, self.dead = world, False
+        self._client, self._store = EngineClient(world.engine), StoreClient(world.store)
+        self.desk = Desk(LAB)
+        self.desk.engine = self._client  # type: ignore[assignment]
+        self.desk.store = self._store  # type: ignore[misc, assignment]
+        self.desk.meter = self.desk.images = Nothing()  # type: ignore[assignment]
+        self.users: dict[str, Any] = {}
+        self.watch = Watch(self.desk, self)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Begin to watch, and look for what the rows tell of."""
+        self.watch.begin()
+        for holder, row in self.world.rows.items():
+            spawner = self.spawner(holder)
+            spawner.load_state({"object_id": row.container})
+            spawner._check_pending = True
+            self._go(self._check(spawner))
+
+    def active(self) -> dict[Holder, str]:
+        """Return the servers with an address."""
+        return {holder: row.container for holder, row in self.world.rows.items()}
+
+    def spawner(self, holder: Holder) -> ModelSpawner:
+        """Return a server's spawner; a new one where there is none."""
+        user = self.users.setdefault(holder.user, SimpleNamespace(name=holder.user, spawners={}))
+        if holder.server not in user.spawners:
+            user.spawners[holder.server] = ModelSpawner(self, holder)
+        found: ModelSpawner = user.spawners[holder.server]
+        return found
+
+    def die(self) -> None:
+        """From now on nothing of this hub has an effect; what waits has to be cancelled."""
+        self.dead = self._client.dead = self._store.dead = True
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # what people do
+
+    def start(self, holder: Holder) -> None:
+        """Press Start."""
+        spawner = self.spawner(holder)
+        spawner._spawn_pending = True
+        spawner._spawn_future = self._go(self._spawn(spawner))
+        spawner._spawn_future.add_done_callback(lambda done: self._spawned(spawner, done))
+
+    def _spawned(self, spawner: ModelSpawner, done: "asyncio.Task[None]") -> None:
+        if done.cancelled() or done.exception() is None:
+            spawner._spawn_future = None
+        spawner._spawn_pending = False
+
+    def end(self, holder: Holder) -> None:
+        """Press Stop, or Cancel while it starts."""
+        spawner = self.spawner(holder)
+        self.world.unwant(holder)
+        self._go(self._cancel(spawner) if spawner.pending else self._delete(spawner))
+
+    async def _cancel(self, spawner: ModelSpawner) -> None:
+        if spawner._spawn_future is not None:
+            spawner._spawn_future.cancel()
+        await asyncio.sleep(CANCEL_SECONDS)
+        if spawner.holder.server in self.users[spawner.holder.user].spawners:
+            await self._stop_single_user(self.spawner(spawner.holder))
+
+    async def _delete(self, spawner: ModelSpawner) -> None:
+        if await spawner.poll_and_notify() is None:
+            await self._stop_single_user(spawner)
+
+    async def _stop_single_user(self, spawner: ModelSpawner) -> None:
+        spawner.asked_to_stop(Asked(Reason.USER, spawner.holder.user))
+        if not spawner.pending:
+            self.world.unwant(spawner.holder)  # also one that was started within that second
+            await self._stop(spawner)
+
+    # what the hub does
+
+    async def _spawn(self, spawner: ModelSpawner) -> None:
+        row = self.world.rows[spawner.holder] = Row()
+        spawner.clear_state()
+        spawner._start_pending = True
+        try:
+            start = asyncio.ensure_future(spawner.start())
+            url = await asyncio.wait_for(start, spawner.start_timeout)
+        except Exception:
+            with suppress(Exception):
+                await self._stop(spawner)
+            spawner._start_pending = False
+            raise
+        row.address, row.container = str(urlparse(url).hostname), spawner.object_id
+        await self._wait_up(spawner, row)
+        spawner.add_poll_callback(self._stopped, spawner)
+
+    async def _wait_up(self, spawner: ModelSpawner, row: Row) -> None:
+        try:
+            answer = self.world.first_answer(f"http://{row.address}")
+            await asyncio.wait_for(answer, spawner.http_timeout)
+        except TimeoutError:
+            await self._stop(spawner)
+            raise
+        finally:
+            spawner._start_pending = False
+
+    async def _check(self, spawner: ModelSpawner) -> None:
+        row = self.world.rows[spawner.holder]
+        if await spawner.poll() is None:
+            row.address = str(urlparse(await spawner.get_url()).hostname)
+            with suppress(TimeoutError):
+                await self._wait_up(spawner, row)
+                spawner.add_poll_callback(self._stopped, spawner)
+        elif spawner.server:
+            await self._stop(spawner)
+        spawner._check_pending = False
+
+    async def _stopped(self, spawner: ModelSpawner) -> None:
+        await spawner.poll()
+        await self._stop(spawner)
+
+    async def _stop(self, spawner: ModelSpawner) -> None:
+        spawner._spawn_pending = spawner._start_pending = spawner._check_pending = False
+        spawner._stop_pending = True
+        try:
+            if await spawner.poll() is None:
+                await spawner.stop()
+        finally:
+            spawner.server = None
+            await spawner.run_post_stop_hook()
+            spawner.clear_state()
+            spawner._stop_pending = False
+            future = spawner._spawn_future
+            if future is None or (future.done() and future.exception() is None):
+                self.users[spawner.holder.user].spawners.pop(spawner.holder.server, None)
