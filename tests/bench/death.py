@@ -2,18 +2,17 @@
 
 The clock begins before the engine is asked to send SIGKILL, and ends with the first answer of the
 hub's API that no longer calls the server ready; nothing is subtracted. The engine's own `die`
-event, as it reaches this process, is the floor. Stock polls each server every 30 s:
-several are killed at moments spread over one such interval.
+event, as it reaches this process, is the floor. Stock polls each server every 30 s: several are
+killed at moments spread over one such interval.
 """
 
 import argparse
 import json
+import os
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -24,17 +23,17 @@ from tests.bench.clock import Bearer
 from tests.bench.figures import milliseconds
 from tests.bench.machine import Meanwhile, clean_up_when_told_to_end, say
 from tests.bench.mortal import Death, Dying, Mortal, begin, finish, revive, watch
-from tests.bench.ours import OPTIONS, engine_facts
-from tests.bench.stock.hub import Stock
-from tests.lib.deployed import deploy
+from tests.bench.ours import engine_facts
+from tests.bench.stock.hub import LOCAL_ENGINE, Stock
+from tests.lib.images import build
+from tests.lib.real_lab import RealLab
+from tests.lib.small_servers import SERVER, quick_bundle
 
 USER = "bench0"
 TARGET_MS = 100
-LOG_LINES = 80
 PAUSE_SECONDS = 0.01
 STOCK_POLL_SECONDS = 30
 STOCK_PAUSE_SECONDS = 0.05
-ANSWERS = ("python3", "-m", "http.server", "8888")
 
 
 def real_engine() -> docker.DockerClient | None:
@@ -49,29 +48,24 @@ def real_engine() -> docker.DockerClient | None:
 
 @contextmanager
 def on_real(engine: docker.DockerClient, stock_users: int) -> Iterator[tuple[Mortal, Mortal]]:
-    """Bring up a deployed instance and a stock hub on a real engine.
+    """Bring both up on a real engine, with servers of one small program in the same image.
 
-    How a server of stock's is noticed to be gone does not depend on what runs in it: its
-    containers answer HTTP and do nothing else, so that no image has to be built.
+    What runs in a container does not matter to how its end is noticed.
     """
     run = secrets.token_hex(4)
+    image = build("base", "trixie")
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="labhub-bench-"))
-        deployed = stack.enter_context(deploy(engine, Path(folder) / "instance"))
-        deployed.add_user(USER)
-        mine = {"label": [f"labhub.instance={deployed.name}", f"labhub.user={USER}"]}
-        ours = Mortal(deployed.login(USER), engine, OPTIONS, {USER: mine})
-        other = stack.enter_context(Stock(engine, deployed.image(), run, 0, ANSWERS))
+        bundle = stack.enter_context(quick_bundle(engine, image, {"labhub.test": run}))
+        url = os.environ.get("DOCKER_HOST", LOCAL_ENGINE)
+        lab = stack.enter_context(RealLab(url, {"debian": image}, bundle))
+        lab.add_person(USER)
+        mine = {"label": [f"labhub.instance={lab.name}", f"labhub.user={USER}"]}
+        ours = Mortal(Bearer(lab.url, lab.token), engine, {}, {USER: mine})
+        other = stack.enter_context(Stock(engine, image, run, 0, ("perl", "-e", SERVER)))
         users = [f"bench{number}" for number in range(stock_users)]
         other.api("POST", "users", json={"usernames": users}).raise_for_status()
         containers = {user: {"name": f"^/?{other.prefix}-{user}$"} for user in users}
-        stack.push(lambda kind, *_: kind and say(log_tail(engine, deployed.hub)))
         yield ours, Mortal(other, engine, {}, containers)
-
-
-def log_tail(engine: docker.DockerClient, container: str) -> str:
-    """Return the last lines of a container."""
-    return str(engine.api.logs(container, tail=LOG_LINES).decode(errors="replace"))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The stock contender: own hub, own proxy, DummyAuthenticator, DockerSpawner's defaults."""
 
 import ipaddress
+import json
 import os
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Stock(StockHub):
             os.environ.get("DOCKER_HOST", LOCAL_ENGINE),
             {
                 "BENCH_IMAGE": image,
-                "BENCH_COMMAND": " ".join(command),
+                "BENCH_COMMAND": json.dumps(command),
                 "BENCH_PREFIX": self.prefix,
                 "BENCH_RUN": run,
                 "BENCH_HUB_ADDRESS": self._gateway(),

@@ -1,5 +1,6 @@
 """A hub as a user of DockerSpawner 14 sets it up: the documented minimum, defaults otherwise."""
 
+import json
 import os
 
 c = get_config()  # noqa: F821
@@ -7,7 +8,7 @@ c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.allow_all = True
 c.JupyterHub.spawner_class = "docker"
 c.DockerSpawner.image = os.environ["BENCH_IMAGE"]
-if command := os.environ.get("BENCH_COMMAND", "").split():
+if command := json.loads(os.environ.get("BENCH_COMMAND", "[]")):
     c.DockerSpawner.cmd = command
 else:
     c.DockerSpawner.args = ["--allow-root"]
