@@ -1,0 +1,154 @@
+"""In which order store, hub and engine are asked and told, and what counts as proof."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub_config.schema import Config
+from spawner.container import Server, identity_labels
+from spawner.desk import Desk
+from spawner.engine import Container, Listed
+from spawner.engine_errors import NotFoundError, UnknownError
+from spawner.launch import Launch, Request
+from spawner.progress import Steps
+from spawner.quota import Quota
+from spawner.runs import Holder, Run
+from spawner.store import Ledger
+from spawner.watch import Watch
+from tests.lib.model_hub import CONFIG, LAB
+
+LABELS = identity_labels(LAB.name, "ada", "")
+GONE, SILENT = NotFoundError("no such container"), UnknownError("broken off")
+
+
+def box(name: str, status: str = "running") -> Container:
+    return Container(name, name, status, 0, False, "", LABELS, {})
+
+
+class Told:
+    """An engine that answers as it is told, and refuses what it is told to refuse."""
+
+    def __init__(
+        self, known: Mapping[str, Container | Exception], listed: list[str] | Exception
+    ) -> None:
+        """Know containers by id; list these, each with the state that it is known by."""
+        self.known, self.names = known, listed
+        self.asked: list[str] = []
+
+    async def container(self, name: str) -> Container:
+        answer = self.known.get(name, GONE)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def listed(self, _labels: Mapping[str, str]) -> list[Listed]:
+        self.asked.append("engine")
+        if isinstance(self.names, Exception):
+            raise self.names
+        return [Listed(name, name, self._state(name), LABELS, "") for name in self.names]
+
+    def _state(self, name: str) -> str:
+        known = self.known.get(name)
+        return known.status if isinstance(known, Container) else "running"
+
+
+def desk_with(engine: Any, folder: Path) -> Desk:
+    desk = Desk(dataclasses.replace(LAB, state_dir=folder))
+    desk.engine = engine
+    return desk
+
+
+OLD, NEW, ENDED = box("old"), box("new"), box("ended", "exited")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "known", "listed", "outcome"),
+    [
+        ("old", {"old": OLD}, SILENT, OLD),  # the id is enough for a yes
+        ("", {"old": OLD}, ["old"], OLD),
+        ("old", {"new": NEW}, ["new"], NEW),
+        ("", {"ended": ENDED, "new": NEW}, ["ended", "new"], NEW),  # who runs counts
+        ("old", {}, [], None),  # and both for a no
+        ("", {}, [], None),
+        ("old", {"old": SILENT}, [], SILENT),
+        ("old", {}, SILENT, SILENT),
+        ("", {}, SILENT, SILENT),
+        ("old", {"new": SILENT}, ["new"], SILENT),
+        ("old", {}, ["old"], UnknownError("container old is listed and not found")),
+    ],
+)
+async def test_only_an_id_and_a_list_prove_that_a_server_is_gone(
+    identifier: str,
+    known: dict[str, Container | Exception],
+    listed: list[str] | Exception,
+    outcome: Container | Exception | None,
+    tmp_path: Path,
+) -> None:
+    desk = desk_with(Told(known, listed), tmp_path)
+    if isinstance(outcome, Exception):
+        with pytest.raises(UnknownError, match=str(outcome)):
+            await desk.find(identifier, LABELS)
+    else:
+        assert await desk.find(identifier, LABELS) is outcome
+
+
+class Asked:
+    """A hub that notes when it is asked."""
+
+    def __init__(self, asked: list[str]) -> None:
+        """Note it there."""
+        self.asked = asked
+
+    def active(self) -> dict[Holder, str]:
+        self.asked.append("hub")
+        return {}
+
+    def busy(self) -> set[Holder]:
+        self.asked.append("busy")
+        return {Holder("ada", "")}
+
+    async def notify(self, holder: Holder) -> None:
+        self.asked.append(f"notify {holder.user}")
+
+
+async def test_a_round_looks_in_the_order_that_an_old_answer_cannot_hurt(tmp_path: Path) -> None:
+    engine = Told({}, [])
+    desk = desk_with(engine, tmp_path)
+    opened = desk.receipts.open_runs
+
+    async def open_runs() -> tuple[Run, ...]:
+        engine.asked.append("store")
+        return await opened()
+
+    desk.receipts.open_runs = open_runs  # type: ignore[method-assign]
+    await Watch(desk, Asked(engine.asked)).round()
+    assert engine.asked[:5] == ["store", "busy", "engine", "hub", "busy"]
+
+
+async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path) -> None:
+    class Creates(Told):
+        async def create(self, name: str, _body: Mapping[str, Any]) -> str:
+            [run] = desk.store.transact(Ledger.open_runs)
+            assert (run.name, run.container) == (name, "")
+            return "made"
+
+    desk = desk_with(Creates({}, []), tmp_path)
+    config: Config = CONFIG
+    quota = Quota(cpus=1, memory_bytes=1 << 30, shm_bytes=1 << 26, pids=256)
+    texts = {f.name: "x" for f in dataclasses.fields(Server)}
+    facts = {
+        **texts,
+        "instance": LAB.name,
+        "key": "a" * 16,
+        "server": "",
+        "user": "ada",
+        "quota": quota,
+    }
+    server = Server(**facts)  # type: ignore[arg-type]
+    launch = Launch(desk, Request(config, "ada", "", {}), Steps())
+    assert await launch.create(server, {}, ()) == "made"
+    [run] = desk.store.transact(Ledger.open_runs)
+    assert (run.container, run.memory_bytes) == ("made", 1 << 30)

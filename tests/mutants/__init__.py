@@ -1,0 +1,1 @@
+"""Twenty ways to break the engine boundary, each of which a test must notice."""
