@@ -122,7 +122,9 @@ class Desk:
         """Return when there is news of this container, or after this many seconds."""
         event = self._words.setdefault(container, asyncio.Event())
         try:
-            await asyncio.wait_for(event.wait(), seconds)
+            # not wait_for: that of Python 3.11 may swallow a cancellation
+            async with asyncio.timeout(seconds):
+                await event.wait()
         except TimeoutError:
             if self._words.get(container) is event:
                 del self._words[container]

@@ -114,7 +114,8 @@ class Watch:
         failures = 0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._desk.round_due.wait(), self._pause_seconds)
+                async with asyncio.timeout(self._pause_seconds):
+                    await self._desk.round_due.wait()
             self._desk.round_due.clear()
             try:
                 await self.round()
