@@ -112,11 +112,14 @@ class QuotaDockerSpawner(PagesSpawner):
         """
         if self._launch is not None or self._ended is not None:
             return self._ended
+        container = self.object_id
         try:
-            state = await self._desk.find(self.object_id, self._labels)
+            state = await self._desk.find(container, self._labels)
         except EngineError as error:
             self.log.debug("Docker says nothing about %s: %s", self._log_name, error)
             return None
+        if self._launch is not None or self.object_id != container:
+            return self._ended  # the answer is about an earlier server
         self.object_id = state.id if state is not None else ""
         if state is not None and not state.ended:
             self._address = state.addresses.get(self.lab.network, "")
@@ -131,8 +134,9 @@ class QuotaDockerSpawner(PagesSpawner):
         moment would leave a ghost: what failed is done again by the next round.
         """
         callbacks = list(self._callbacks)
-        if (status := await self.poll()) is None or self._stop_pending:
-            return status  # it may run, or somebody is ending it already
+        status = await self.poll()
+        if status is None or self.pending or self.user.spawners.get(self.name) is not self:
+            return status  # it may run, somebody is at it already, or a later one is there
         self._stop_pending = True
         try:
             await super().poll_and_notify()
