@@ -25,7 +25,7 @@ from spawner.memory import Usage
 from spawner.receipts import Asked
 from spawner.runs import Holder, Reason
 from spawner.spawner import QuotaDockerSpawner
-from spawner.store import Ledger, Store
+from spawner.store import Ledger, Store, StoreError
 from spawner.watch import Watch
 from tests.lib.model_engine import EngineClient, ModelEngine
 
@@ -64,6 +64,7 @@ class World:
         """Nobody has a server."""
         self.engine, self.store = engine, store
         self.rows: dict[Holder, Row] = {}
+        self.full = False
         # The runs that somebody asked for, and has neither ended nor heard to have failed.
         self.wanted: dict[str, Holder] = {}
 
@@ -120,7 +121,7 @@ class ModelSpawner(QuotaDockerSpawner):
         """Begin as after a start of the hub."""
         super().__init__(lab=LAB, current_config=lambda: CONFIG, log=SILENT)
         self._hub, self.holder = hub, holder
-        self.user = SimpleNamespace(name=holder.user, db=SimpleNamespace(commit=lambda: None))
+        self.user = hub.users[holder.user]
 
     @property
     def name(self) -> str:
@@ -154,15 +155,17 @@ class ModelSpawner(QuotaDockerSpawner):
 class StoreClient:
     """The store, until the hub dies."""
 
-    def __init__(self, store: Store) -> None:
-        """Use it."""
-        self._store, self.dead = store, False
+    def __init__(self, world: World) -> None:
+        """Use the world's."""
+        self._world, self.dead = world, False
 
     def transact(self, work: Callable[[Ledger], T]) -> T:
-        """Do it, unless the hub is dead."""
+        """Do it, unless there is no space, or the hub is dead."""
         if self.dead:
             raise asyncio.CancelledError
-        return self._store.transact(work)
+        if self._world.full:
+            raise StoreError("no space")
+        return self._world.store.transact(work)
 
 
 class Nothing:
@@ -185,7 +188,7 @@ class ModelHub:
     def __init__(self, world: World) -> None:
         """Come up, as after a crash."""
         self.world, self.dead = world, False
-        self._client, self._store = EngineClient(world.engine), StoreClient(world.store)
+        self._client, self._store = EngineClient(world.engine), StoreClient(world)
         self.desk = Desk(LAB)
         self.desk.engine = self._client  # type: ignore[assignment]
         self.desk.store = self._store  # type: ignore[misc, assignment]
@@ -209,7 +212,9 @@ class ModelHub:
 
     def spawner(self, holder: Holder) -> ModelSpawner:
         """Return a server's spawner; a new one where there is none."""
-        user = self.users.setdefault(holder.user, SimpleNamespace(name=holder.user, spawners={}))
+        database = SimpleNamespace(commit=lambda: None)
+        made = SimpleNamespace(name=holder.user, spawners={}, db=database)
+        user = self.users.setdefault(holder.user, made)
         if holder.server not in user.spawners:
             user.spawners[holder.server] = ModelSpawner(self, holder)
         found: ModelSpawner = user.spawners[holder.server]
@@ -260,7 +265,7 @@ class ModelHub:
         spawner.asked_to_stop(Asked(Reason.USER, spawner.holder.user))
         if not spawner.pending:
             self.world.unwant(spawner.holder)  # also one that was started within that second
-            await self._stop(spawner)
+            await self._stop(spawner.holder)
 
     # what the hub does
 
@@ -273,19 +278,19 @@ class ModelHub:
             url = await asyncio.wait_for(start, spawner.start_timeout)
         except Exception:
             with suppress(Exception):
-                await self._stop(spawner)
+                await self._stop(spawner.holder)
             spawner._start_pending = False
             raise
         row.address, row.container = str(urlparse(url).hostname), spawner.object_id
         await self._wait_up(spawner, row)
-        spawner.add_poll_callback(self._stopped, spawner)
+        spawner.add_poll_callback(self._stopped, spawner.holder)
 
     async def _wait_up(self, spawner: ModelSpawner, row: Row) -> None:
         try:
             answer = self.world.first_answer(f"http://{row.address}")
             await asyncio.wait_for(answer, spawner.http_timeout)
         except TimeoutError:
-            await self._stop(spawner)
+            await self._stop(spawner.holder)
             raise
         finally:
             spawner._start_pending = False
@@ -296,16 +301,17 @@ class ModelHub:
             row.address = str(urlparse(await spawner.get_url()).hostname)
             with suppress(TimeoutError):
                 await self._wait_up(spawner, row)
-                spawner.add_poll_callback(self._stopped, spawner)
+                spawner.add_poll_callback(self._stopped, spawner.holder)
         elif spawner.server:
-            await self._stop(spawner)
+            await self._stop(spawner.holder)
         spawner._check_pending = False
 
-    async def _stopped(self, spawner: ModelSpawner) -> None:
-        await spawner.poll()
-        await self._stop(spawner)
+    async def _stopped(self, holder: Holder) -> None:
+        await self.spawner(holder).poll()
+        await self._stop(holder)
 
-    async def _stop(self, spawner: ModelSpawner) -> None:
+    async def _stop(self, holder: Holder) -> None:
+        spawner = self.spawner(holder)
         spawner._spawn_pending = spawner._start_pending = spawner._check_pending = False
         spawner._stop_pending = True
         try:
@@ -318,4 +324,4 @@ class ModelHub:
             spawner._stop_pending = False
             future = spawner._spawn_future
             if future is None or (future.done() and future.exception() is None):
-                self.users[spawner.holder.user].spawners.pop(spawner.holder.server, None)
+                self.users[holder.user].spawners.pop(holder.server, None)
