@@ -148,8 +148,12 @@ build_image() {
 }
 
 # The legacy builder keeps build stages as untagged images; they hold the host's CA and pip files.
-# With the lock held none is in use, so those of a build that was killed go as well.
+# With the lock held none is in use, so those of a build that was killed go as well, after the
+# container of the step it was killed in.
 drop_build_stages() {
+    for container in $(docker_cli container ls -aq --filter label=labhub.build); do
+        docker_cli container rm -f "$container" >/dev/null 2>&1 || :
+    done
     for image in $(docker_cli image ls -q --no-trunc --filter label=labhub.build --filter dangling=true | sort -u); do
         docker_cli image rm "$image" >/dev/null 2>&1 || :
     done

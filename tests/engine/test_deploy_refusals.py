@@ -102,7 +102,7 @@ def test_a_full_disk_under_the_directory(tiny_disk: Path) -> None:
 
 
 def test_a_full_disk_under_docker(place: Deployment, tmp_path: Path) -> None:
-    with SmallEngine(tmp_path / "engine", mebibytes=64) as engine:
+    with SmallEngine(mebibytes=64) as engine:
         place = Deployment(place.dir, place.port, {"DOCKER_HOST": engine.url})
         done = place.up(seconds=60)
         assert_refused(place, done, "MiB are free", str(engine.data), "Docker's images")

@@ -6,6 +6,7 @@ The network namespace keeps its hands off the first engine's bridge and rules.
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -16,12 +17,15 @@ START_SECONDS = 30
 
 
 class SmallEngine:
-    """dockerd on `folder`/docker.sock with `mebibytes` of space; gone when the block ends."""
+    """dockerd with `mebibytes` of space; gone when the block ends.
 
-    def __init__(self, folder: Path, *, mebibytes: int) -> None:
-        """Choose the folder and how much fits."""
-        self.folder = folder
-        self.data = folder / "data"
+    Its folder is not pytest's: containerd's sockets lie in it, and a socket's path ends at 104.
+    """
+
+    def __init__(self, *, mebibytes: int) -> None:
+        """Choose how much fits."""
+        self.folder = Path(tempfile.mkdtemp(prefix="labhub-small-"))
+        self.data = self.folder / "data"
         self.size = f"size={mebibytes}m"
         self.namespace = f"labhub-{uuid.uuid4().hex[:8]}"
         self._dockerd: subprocess.Popen[bytes] | None = None
