@@ -1,7 +1,7 @@
 """What one server may use, as plain numbers.
 
 Pure: the configuration goes in, a `Quota` comes out. `container.py` turns it into the engine's
-words, `messages.py` into a person's.
+words, `messages` into a person's.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ PURE = (
     "hub_config/reference.py",
     "spawner/quota.py",
     "spawner/container.py",
-    "spawner/messages.py",
+    "spawner/messages/__init__.py",
     "spawner/runs.py",
     "spawner/engine_answers.py",
     "spawner/engine_calls.py",
