@@ -22,6 +22,16 @@ runs = sa.Table(
     sa.Column("stop", sa.Text),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("kills", sa.Integer, nullable=False, default=0),
+    sa.Column("cpus", sa.Float, nullable=False, server_default="0"),
+    sa.Column("pids", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("gpus", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("shm_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("groups", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("session_seconds", sa.Integer),
+    sa.Column("idle_seconds", sa.Integer),
+    sa.Column("extend_seconds", sa.Integer),
+    sa.Column("ends_at", sa.DateTime),
+    sa.Column("extended_at", sa.DateTime),
     sa.Index("runs_of_holder", "user", "server"),
 )
 receipts = sa.Table(
@@ -61,6 +71,16 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "container": run.container,
         "stop": run.stop,
         "actor": run.actor,
+        "cpus": run.cpus,
+        "pids": run.pids,
+        "gpus": run.gpus,
+        "shm_bytes": run.shm_bytes,
+        "groups": sorted(run.groups),
+        "session_seconds": run.session_seconds,
+        "idle_seconds": run.idle_seconds,
+        "extend_seconds": run.extend_seconds,
+        "ends_at": _utc_or_never(run.ends_at),
+        "extended_at": _utc_or_never(run.extended_at),
     }
 
 
@@ -75,6 +95,16 @@ def run_of_row(row: sa.RowMapping) -> Run:
         container=row["container"],
         stop=Reason(row["stop"]) if row["stop"] is not None else None,
         actor=row["actor"],
+        cpus=row["cpus"],
+        pids=row["pids"],
+        gpus=row["gpus"],
+        shm_bytes=row["shm_bytes"],
+        groups=frozenset(row["groups"]),
+        session_seconds=row["session_seconds"],
+        idle_seconds=row["idle_seconds"],
+        extend_seconds=row["extend_seconds"],
+        ends_at=_moment_or_never(row["ends_at"]),
+        extended_at=_moment_or_never(row["extended_at"]),
     )
 
 
@@ -108,6 +138,14 @@ def receipt_of_row(row: sa.RowMapping) -> Receipt:
         actor=row["actor"],
         log=tuple(row["log"]),
     )
+
+
+def _utc_or_never(moment: datetime | None) -> datetime | None:
+    return None if moment is None else _utc(moment)
+
+
+def _moment_or_never(kept: datetime | None) -> datetime | None:
+    return None if kept is None else kept.replace(tzinfo=UTC)
 
 
 def _utc(moment: datetime) -> datetime:

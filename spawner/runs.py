@@ -46,6 +46,8 @@ class Run:
     """One attempt. `container` is empty until the engine has made it; times are UTC.
 
     `stop` and `actor` say that somebody asked for its end, who, and why; both are empty before.
+    `groups` are the holder's when it began. No server has 0 cpus or 0 pids: there, it was begun by
+    a labhub that did not note them. None of seconds is no limit, None of times is never.
     """
 
     name: str
@@ -56,6 +58,16 @@ class Run:
     container: str = ""
     stop: Reason | None = None
     actor: str = ""
+    cpus: float = 0.0
+    pids: int = 0
+    gpus: int = 0
+    shm_bytes: int = 0
+    groups: frozenset[str] = frozenset()
+    session_seconds: int | None = None
+    idle_seconds: int | None = None
+    extend_seconds: int | None = None
+    ends_at: datetime | None = None
+    extended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from spawner import checkpoint, messages, rows
+from spawner.migrations import SCHEMA, steps_from
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 
-SCHEMA = 1
 BUSY_SECONDS = 20
 RECEIPTS_PER_USER = 1000
 
@@ -205,15 +205,19 @@ class _UnreadableError(Exception):
 
 
 def _prepare(connection: sa.Connection, path: Path) -> None:
-    """Make the tables in a new file; leave one alone that a newer labhub wrote."""
+    """Make the tables in a new file; bring an old one to today, and leave a newer one alone."""
     version = None
     if sa.inspect(connection).has_table("schema"):
         version = connection.execute(sa.select(rows.schema.c.version)).scalar()
     if version is not None and version > SCHEMA:
         raise StoreError(messages.store_newer(str(path), version, SCHEMA))
+    for statement in () if version is None else steps_from(version):
+        connection.exec_driver_sql(statement)
     rows.metadata.create_all(connection)
     if version is None:
         connection.execute(sa.insert(rows.schema).values(version=SCHEMA))
+    elif version < SCHEMA:
+        connection.execute(sa.update(rows.schema).values(version=SCHEMA))
 
 
 def _explain(error: Exception, path: str) -> str:

@@ -504,7 +504,7 @@ def test_a_newer_labhub_s_file_is_left_alone(book: Store, path: Path) -> None:
     with pytest.raises(StoreError) as refusal:
         Store(f"sqlite:///{path}")
     assert str(refusal.value) == (
-        f"{path} was written by a newer labhub (schema 9, this one knows 1): "
+        f"{path} was written by a newer labhub (schema 9, this one knows 2): "
         "run that version again, or put the file of your last backup in its place."
     )
     with sqlite3.connect(path) as newer:

@@ -28,6 +28,7 @@ PURE = (
     "spawner/engine_calls.py",
     "spawner/engine_errors.py",
     "spawner/events.py",
+    "spawner/migrations.py",
     "spawner/pulling.py",
     "spawner/why.py",
     "auth/identity.py",

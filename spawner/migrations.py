@@ -1,0 +1,28 @@
+"""How a store that an older labhub wrote becomes one of today. Pure data.
+
+Each step leads from the version before to its own, adds what that one knows more, and takes
+nothing away. All steps of an opening are one transaction: a store is of one version, always.
+New tables need no step, they are made where they are missing.
+"""
+
+STEPS: dict[int, tuple[str, ...]] = {
+    2: (  # what a run may use, and until when
+        "ALTER TABLE runs ADD COLUMN cpus FLOAT DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN pids INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN gpus INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN shm_bytes BIGINT DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN groups JSON DEFAULT '[]' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN session_seconds INTEGER",
+        "ALTER TABLE runs ADD COLUMN idle_seconds INTEGER",
+        "ALTER TABLE runs ADD COLUMN extend_seconds INTEGER",
+        "ALTER TABLE runs ADD COLUMN ends_at DATETIME",
+        "ALTER TABLE runs ADD COLUMN extended_at DATETIME",
+    ),
+}
+# The version that this labhub writes.
+SCHEMA = max(STEPS)
+
+
+def steps_from(version: int) -> tuple[str, ...]:
+    """Return the statements that lead from a version to today's, in order."""
+    return tuple(step for each in sorted(STEPS) if each > version for step in STEPS[each])
