@@ -102,14 +102,17 @@ class LabHub(JupyterHub):
             if spawner.pending
         }
 
-    async def notify(self, holder: Holder) -> None:
-        """Let the hub ask after a server, once nobody is at it any more."""
+    async def notify(self, holder: Holder, container: str = "") -> None:
+        """Let the hub ask after a server, once nobody is at it any more.
+
+        `container` is the one whose end the engine told of.
+        """
         user = self.users.get(holder.user)
         for _ in range(PENDING_LOOKS if user is not None else 0):
             if holder.server not in user.spawners:
                 return
             if not user.spawners[holder.server].pending:
-                await user.spawners[holder.server].poll_and_notify()
+                await user.spawners[holder.server].look(container)
                 return
             await asyncio.sleep(PENDING_PAUSE_SECONDS)
 

@@ -133,9 +133,11 @@ class QuotaDockerSpawner(PagesSpawner):
         JupyterHub forgets whom to notify before it is done, so that a proxy that is away at this
         moment would leave a ghost: what failed is done again by the next round.
         """
-        callbacks = list(self._callbacks)
+        # JupyterHub marks a server as pending before it asks here on behalf of a new start.
+        callbacks, asker = list(self._callbacks), self.pending
         status = await self.poll()
-        if status is None or self.pending or self.user.spawners.get(self.name) is not self:
+        elsewhere = self.pending != asker or self.user.spawners.get(self.name) is not self
+        if status is None or elsewhere:
             return status  # it may run, somebody is at it already, or a later one is there
         self._stop_pending = True
         try:
@@ -145,6 +147,18 @@ class QuotaDockerSpawner(PagesSpawner):
             if self.server is not None:
                 self._callbacks = callbacks
         return status
+
+    async def look(self, container: str = "") -> None:
+        """Ask after the server, because the engine told of the end of `container`.
+
+        While the engine tidies up after that, which it does before it answers, the hub calls the
+        server pending. News of an earlier container changes nothing.
+        """
+        self._check_pending = bool(container) and container == self.object_id
+        try:
+            await self.poll_and_notify()
+        finally:
+            self._check_pending = False
 
     def _remember(self, state: Container | None) -> None:
         """Keep how the server ended, because its container is removed soon."""

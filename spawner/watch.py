@@ -40,8 +40,8 @@ class Hub(Protocol):
     def busy(self) -> Collection[Holder]:
         """Return the servers that are being started, stopped or looked for."""
 
-    async def notify(self, holder: Holder) -> None:
-        """Ask after a server, and end what certainly ended."""
+    async def notify(self, holder: Holder, container: str = "") -> None:
+        """Ask after a server, whose container was told to have ended; end what certainly ended."""
 
 
 class Watch:
@@ -92,7 +92,7 @@ class Watch:
         self._desk.sightings.note(event)
         if event.action in {"die", "destroy"}:
             self._desk.tell(event.container)
-            self._desk.detach(self._hub.notify(holder_of(event.labels)))
+            self._desk.detach(self._hub.notify(holder_of(event.labels), event.container))
         elif event.action == "oom":
             self._desk.detach(self._after_out_of_memory(event.container))
 

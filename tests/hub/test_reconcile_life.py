@@ -53,6 +53,11 @@ class AnyLife(Life):
         self.press(holder, steps)
 
     @precondition(lambda self: self.hub)
+    @rule(holder=HOLDERS, steps=STEPS)
+    def somebody_starts_over(self, holder: Holder, steps: int) -> None:
+        self.start_over(holder, steps)
+
+    @precondition(lambda self: self.hub)
     @rule(holder=HOLDERS, steps=STEPS, old=st.booleans())
     def during_a_round_somebody_presses(self, holder: Holder, steps: int, old: bool) -> None:
         """What the engine lists for the round comes late; it may have looked before."""
@@ -248,6 +253,18 @@ def test_polls_that_are_late_do_not_end_the_next_server(life: Life) -> None:
         life.loop.settle()
     life.pass_well(1)
     assert served(life)
+
+
+def test_a_start_over_a_server_that_died_ends_that_one_first(life: Life) -> None:
+    life.press(ADA, 8)
+    life.engine.drop(life.boxes()[0])
+    life.make_round(1)  # its poll is under way
+    life.start_over(ADA)
+    life.loop.settle()
+    life.pass_well(1)
+    assert served(life)
+    _, ended = life.kept()
+    assert len(ended) == 1
 
 
 def test_a_server_whose_address_nobody_noted_is_found_when_the_engine_answers(life: Life) -> None:

@@ -80,6 +80,7 @@ class Life(RuleBasedStateMachine):
         No run is both open and ended, and none has two receipts.
         """
         assert self.wrong == []
+        assert self.world.failures == []
         runs, ended = self.kept()
         assert len(ended) == len(set(ended))
         assert not set(runs) & set(ended)
@@ -129,6 +130,12 @@ class Life(RuleBasedStateMachine):
             self.begins(functools.partial(self.hub.end, holder), steps)
         elif not pending:
             self.begins(functools.partial(self.hub.start, holder), steps)
+
+    def start_over(self, holder: Holder, steps: int = 0) -> None:
+        """Ask for a start of a server that the hub calls ready; nothing while it is not."""
+        assert self.hub is not None
+        if holder in self.world.rows and not self.hub.spawner(holder).pending:
+            self.begins(functools.partial(self.hub.start_over, holder), steps)
 
     def make_round(self, steps: int = 0) -> None:
         """Let a round begin, or be the next thing to do when the present one is over."""

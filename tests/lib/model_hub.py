@@ -67,6 +67,8 @@ class World:
         self.full = False
         # The runs that somebody asked for, and has neither ended nor heard to have failed.
         self.wanted: dict[str, Holder] = {}
+        # What a person would have seen as an error of the hub's own.
+        self.failures: list[str] = []
 
     def unwant(self, holder: Holder) -> None:
         """From now on the holder wants none of the servers so far."""
@@ -238,6 +240,23 @@ class ModelHub:
         spawner._spawn_pending = True
         spawner._spawn_future = self._go(self._spawn(spawner))
         spawner._spawn_future.add_done_callback(lambda done: self._spawned(spawner, done))
+
+    def start_over(self, holder: Holder) -> None:
+        """Ask the API for a start although the server is called ready: it may have just died."""
+        self._go(self._start_over(holder))
+
+    async def _start_over(self, holder: Holder) -> None:
+        spawner = self.spawner(holder)
+        spawner._spawn_pending = True
+        try:
+            status = await spawner.poll_and_notify()
+        finally:
+            spawner._spawn_pending = False
+        if status is not None:
+            if pending := self.spawner(holder).pending:
+                self.world.failures.append(f"{holder} pending {pending}: that is a 500")
+            else:
+                self.start(holder)
 
     def _spawned(self, spawner: ModelSpawner, done: "asyncio.Task[None]") -> None:
         if done.cancelled() or done.exception() is None:
