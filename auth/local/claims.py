@@ -2,10 +2,25 @@
 
 # ruff: noqa: ANN401 - the toolkit's requests and tokens have no types
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from oauth2_provider.models import get_grant_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauthlib.oauth2 import InvalidGrantError
+
+
+@contextmanager
+def code_used_meanwhile(request: Any) -> Iterator[None]:
+    """Refuse a code that was redeemed since it was looked at, where the toolkit would answer 500.
+
+    The toolkit reads the code anew for each of its checks (django-oauth-toolkit, validate_code).
+    """
+    try:
+        yield
+    except get_grant_model().DoesNotExist:
+        raise InvalidGrantError(request=request) from None
 
 
 class AccountValidator(OAuth2Validator):
@@ -47,3 +62,24 @@ class AccountValidator(OAuth2Validator):
         """Refuse a refresh at once when the account is locked."""
         valid = super().validate_refresh_token(refresh_token, client, request, *args, **kw)
         return bool(valid) and request.user.is_active
+
+    # one code in two requests at once
+
+    def get_code_challenge(self, code: str, request: Any) -> Any:
+        """Return the challenge of a code."""
+        with code_used_meanwhile(request):
+            return super().get_code_challenge(code, request)
+
+    def get_code_challenge_method(self, code: str, request: Any) -> Any:
+        """Return how the challenge of a code was made."""
+        with code_used_meanwhile(request):
+            return super().get_code_challenge_method(code, request)
+
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, redirect_uri: str, client: Any, request: Any, *args: Any
+    ) -> bool:
+        """Say whether a code was issued for this address."""
+        with code_used_meanwhile(request):
+            return bool(
+                super().confirm_redirect_uri(client_id, code, redirect_uri, client, request, *args)
+            )

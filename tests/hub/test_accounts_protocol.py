@@ -328,3 +328,22 @@ NOT_SERVED = [
 def test_nothing_else_is_served(ada: provider.Browser, path: str) -> None:
     """No admin site, and none of the toolkit's management pages, not even for an admin."""
     assert ada.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("check", ["get_code_challenge", "get_code_challenge_method"])
+def test_a_code_that_another_request_used_meanwhile_is_refused(
+    accounts: ModuleType, check: str
+) -> None:
+    """The toolkit reads a code several times; in between it may have been redeemed."""
+    from oauth2_provider.models import get_application_model  # noqa: PLC0415 - needs Django
+    from oauthlib.common import Request  # noqa: PLC0415
+    from oauthlib.oauth2 import InvalidGrantError  # noqa: PLC0415
+
+    from auth.local.claims import AccountValidator  # noqa: PLC0415 - the same
+
+    request = Request("https://lab.example.org/token")
+    request.client = get_application_model().objects.get()
+    with pytest.raises(InvalidGrantError):
+        getattr(AccountValidator(), check)("used", request)
+    with pytest.raises(InvalidGrantError):
+        AccountValidator().confirm_redirect_uri("hub", "used", "https://x", request.client, request)

@@ -110,7 +110,7 @@ class Asked:
         self.asked.append("busy")
         return {Holder("ada", "")}
 
-    async def notify(self, holder: Holder, container: str = "") -> None:
+    async def notify(self, holder: Holder, container: str = "") -> None:  # noqa: ARG002
         self.asked.append(f"notify {holder.user}")
 
 
