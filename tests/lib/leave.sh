@@ -3,6 +3,7 @@
 
 engine_started=no
 left=no
+builder=
 
 begin_run() {
     LABHUB_TEST_RUN=$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -25,6 +26,7 @@ leave_nothing_behind() {
     [ "$left" = no ] || return 0
     left=yes
     trap '' INT TERM HUP
+    [ -z "$builder" ] || { kill -TERM -- "-$builder" && wait "$builder"; } 2>/dev/null || :
     if needs_engine && [ -e "$work/images" ]; then
         echo
         echo "--- removing what this run made"

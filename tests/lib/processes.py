@@ -1,7 +1,9 @@
 """Processes that a test starts: logged to a file, waited for with a deadline, ended by pid."""
 
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 TAIL_LINES = 60
+PORT_FIRST, PORTS = 10_000, 20_000
+_turns = itertools.count(secrets.randbelow(PORTS))
 
 
 class Process:
@@ -69,12 +73,18 @@ class Process:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that are free now, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports of 127.0.0.1 that are free now, all different, and new to this process.
+
+    All lie below those that the kernel gives to outgoing connections, and test processes that run
+    beside each other begin at different ones.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = PORT_FIRST + next(_turns) % PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def listens(port: int, address: str = "127.0.0.1") -> bool:

@@ -117,3 +117,19 @@ make_engine() {
 }
 
 engine_answers() { timeout 30 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# The images that most engine tests need are built beside the tiers that need no engine.
+begin_building() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    local script='for image in server hub tensorflow; do sh "$0" "$image"; done'
+    setsid sh -c "$script" "$deploy/images/build.sh" >"$work/build.log" 2>&1 &
+    # shellcheck disable=SC2034 # read by leave.sh
+    builder=$!
+}
+
+# wait_for_images: what could not be built, the tests try again, and say why it failed.
+wait_for_images() {
+    [ -n "$builder" ] || return 0
+    timed "images" wait "$builder" || :
+    builder=
+}
