@@ -17,6 +17,12 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN extend_seconds INTEGER",
         "ALTER TABLE runs ADD COLUMN ends_at DATETIME",
         "ALTER TABLE runs ADD COLUMN extended_at DATETIME",
+        "ALTER TABLE runs ADD COLUMN chosen_seconds INTEGER",
+        "ALTER TABLE runs ADD COLUMN extended_seconds INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN extensions INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN warned_at DATETIME",
+        "ALTER TABLE receipts ADD COLUMN allowed_seconds INTEGER",
+        "ALTER TABLE receipts ADD COLUMN extensions INTEGER DEFAULT '0' NOT NULL",
     ),
 }
 # The version that this labhub writes.

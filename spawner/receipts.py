@@ -193,7 +193,15 @@ def _receipt(
         peak_bytes=run.memory_bytes if out_of_memory else usage and usage.peak_bytes,
         actor=run.actor,
         log=messages.log_tail(log_text),
+        allowed_seconds=_allowed_seconds(run, reason),
+        extensions=run.extensions,
     )
+
+
+def _allowed_seconds(run: Run, reason: Reason) -> int | None:
+    """Return the limit that ended a run, if it was one of time."""
+    limits = {Reason.IDLE: run.idle_seconds, Reason.TIME_LIMIT: run.session_seconds}
+    return limits.get(reason)
 
 
 def _kernel_receipt(run: Run, at: datetime) -> Receipt:

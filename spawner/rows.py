@@ -32,6 +32,10 @@ runs = sa.Table(
     sa.Column("extend_seconds", sa.Integer),
     sa.Column("ends_at", sa.DateTime),
     sa.Column("extended_at", sa.DateTime),
+    sa.Column("chosen_seconds", sa.Integer),
+    sa.Column("extended_seconds", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("warned_at", sa.DateTime),
     sa.Index("runs_of_holder", "user", "server"),
 )
 receipts = sa.Table(
@@ -49,6 +53,8 @@ receipts = sa.Table(
     sa.Column("peak_bytes", sa.BigInteger),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("log", sa.JSON, nullable=False),
+    sa.Column("allowed_seconds", sa.Integer),
+    sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
     sa.Index("receipts_of_user", "user", "id"),
     sa.Index("receipts_of_run", "run"),
 )
@@ -76,11 +82,22 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "gpus": run.gpus,
         "shm_bytes": run.shm_bytes,
         "groups": sorted(run.groups),
+        **times_of_run(run),
+    }
+
+
+def times_of_run(run: Run) -> dict[str, Any]:
+    """Return the part of a run's row that changes while its server runs: until when it may."""
+    return {
         "session_seconds": run.session_seconds,
         "idle_seconds": run.idle_seconds,
         "extend_seconds": run.extend_seconds,
         "ends_at": _utc_or_never(run.ends_at),
         "extended_at": _utc_or_never(run.extended_at),
+        "chosen_seconds": run.chosen_seconds,
+        "extended_seconds": run.extended_seconds,
+        "extensions": run.extensions,
+        "warned_at": _utc_or_never(run.warned_at),
     }
 
 
@@ -105,6 +122,10 @@ def run_of_row(row: sa.RowMapping) -> Run:
         extend_seconds=row["extend_seconds"],
         ends_at=_moment_or_never(row["ends_at"]),
         extended_at=_moment_or_never(row["extended_at"]),
+        chosen_seconds=row["chosen_seconds"],
+        extended_seconds=row["extended_seconds"],
+        extensions=row["extensions"],
+        warned_at=_moment_or_never(row["warned_at"]),
     )
 
 
@@ -121,6 +142,8 @@ def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
         "peak_bytes": receipt.peak_bytes,
         "actor": receipt.actor,
         "log": list(receipt.log),
+        "allowed_seconds": receipt.allowed_seconds,
+        "extensions": receipt.extensions,
     }
 
 
@@ -137,6 +160,8 @@ def receipt_of_row(row: sa.RowMapping) -> Receipt:
         peak_bytes=row["peak_bytes"],
         actor=row["actor"],
         log=tuple(row["log"]),
+        allowed_seconds=row["allowed_seconds"],
+        extensions=row["extensions"],
     )
 
 

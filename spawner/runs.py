@@ -48,6 +48,10 @@ class Run:
     `stop` and `actor` say that somebody asked for its end, who, and why; both are empty before.
     `groups` are the holder's when it began. No server has 0 cpus or 0 pids: there, it was begun by
     a labhub that did not note them. None of seconds is no limit, None of times is never.
+
+    `chosen_seconds` is the session that was asked for, where it is shorter than what the quota
+    allows; `extended_seconds` came on top of the session in `extensions` steps, and from
+    `warned_at` on the user could read that the end is near. spawner/times.py keeps all of it.
     """
 
     name: str
@@ -68,6 +72,10 @@ class Run:
     extend_seconds: int | None = None
     ends_at: datetime | None = None
     extended_at: datetime | None = None
+    chosen_seconds: int | None = None
+    extended_seconds: int = 0
+    extensions: int = 0
+    warned_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Receipt:
     """How a run ended, or (`Kind.KERNEL`) that a process in it was killed for its memory.
 
     `peak_bytes` is None where nobody measured, `exit_code` where the engine does not tell.
+    `allowed_seconds` is the limit that was over: of the session, or without any activity.
     """
 
     run: str
@@ -87,3 +96,5 @@ class Receipt:
     peak_bytes: int | None = None
     actor: str = ""
     log: tuple[str, ...] = ()
+    allowed_seconds: int | None = None
+    extensions: int = 0

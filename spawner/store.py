@@ -54,6 +54,13 @@ class Ledger:
             sa.update(rows.runs).where(rows.runs.c.name == name).values(container=container_id)
         )
 
+    def note_times(self, run: Run) -> None:
+        """Note until when an open run may go on, and what was made of its user's extensions."""
+        self._write("note_times")
+        self._connection.execute(
+            sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.times_of_run(run))
+        )
+
     def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
         """Note who wants the holder's open runs to end, and why; who asked first stays."""
         self._write("ask_stop")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub_config.sizes import format_bytes, format_share
+from spawner.messages.times import end as end_of_time
 from spawner.quota import Quota
 from spawner.runs import Kind, Reason, Receipt
 from spawner.why import KILLED, TOLD_TO_END
@@ -204,6 +205,8 @@ def receipt(end: Receipt, viewer: str | None = None) -> str:  # noqa: PLR0911 - 
             return f"its program ended {_with_code(end.exit_code)}."
         case Reason.START_FAILED if end.exit_code not in {None, KILLED, TOLD_TO_END}:
             return f"the start failed, because its program ended {_with_code(end.exit_code)}."
+        case Reason.IDLE | Reason.TIME_LIMIT:
+            return end_of_time(end)
         case Reason.UNKNOWN if end.exit_code == KILLED:
             return f"it was killed, and nobody noted by whom. {_TWICE}"
     return _ENDS[end.reason]
@@ -213,8 +216,6 @@ _TWICE = "Start it again, and tell your administrator if it happens twice."
 _ENDS = {
     Reason.ADMIN: "stopped by an administrator of this machine.",
     Reason.CANCELLED: "the start was cancelled.",
-    Reason.IDLE: "nobody used it for a while. Your files are untouched; start it again to go on.",
-    Reason.TIME_LIMIT: "its time was over. Your files are untouched; start it again to go on.",
     Reason.START_FAILED: f"the start failed, because it did not answer. {_TWICE}",
     Reason.ENGINE_RESTARTED: (
         "Docker or the machine was restarted. Your files are untouched; start it again."

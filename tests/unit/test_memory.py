@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spawner import memory
+from spawner import cgroups
 from spawner.memory import CgroupMeter, Usage
 
 ID = "0123456789abcdef" * 4
@@ -123,8 +123,8 @@ def test_where_the_last_one_lay_nothing_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[str] = []
-    search = memory._search
-    monkeypatch.setattr(memory, "_search", lambda *a: (searched.append(a[1]), search(*a))[1])
+    search = cgroups._search
+    monkeypatch.setattr(cgroups, "_search", lambda *a: (searched.append(a[1]), search(*a))[1])
     container(tmp_path, f"lab.slice/docker-{ID}.scope", V2)
     container(tmp_path, f"lab.slice/docker-{OTHER}.scope", V2)
     meter = CgroupMeter(tmp_path)
@@ -149,12 +149,12 @@ def test_a_parent_that_is_gone_is_searched_for_again(tmp_path: Path) -> None:
 
 
 def test_the_search_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MOST_DIRECTORIES", 20)
+    monkeypatch.setattr(cgroups, "MOST_DIRECTORIES", 20)
     for number in range(30):
         (tmp_path / f"a{number:02d}").mkdir()
     container(tmp_path, f"z/{ID}", V2)
     assert CgroupMeter(tmp_path).read(ID) is None
-    monkeypatch.setattr(memory, "MOST_DIRECTORIES", 40)
+    monkeypatch.setattr(cgroups, "MOST_DIRECTORIES", 40)
     assert CgroupMeter(tmp_path).read(ID) == USAGE
 
 

@@ -131,11 +131,11 @@ OUT_OF_MEMORY = replace(END, reason=Reason.OUT_OF_MEMORY, peak_bytes=8 * GIB)
         (replace(END, reason=Reason.CANCELLED, actor="ada"), "the start was cancelled."),
         (
             replace(END, reason=Reason.IDLE, actor="idle-culler"),
-            "nobody used it for a while. Your files are untouched; start it again to go on.",
+            "no activity for too long. Your files are untouched; start it again to go on.",
         ),
         (
             replace(END, reason=Reason.TIME_LIMIT),
-            "its time was over. Your files are untouched; start it again to go on.",
+            "its session was over. Your files are untouched; start it again to go on.",
         ),
         (
             OUT_OF_MEMORY,
