@@ -20,7 +20,7 @@ from spawner.runs import Holder
 from spawner.store import Store
 from tests.lib.life import ADA, GPU, Life
 
-EXAMPLES = int(os.environ.get("LABHUB_LIFE_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("LABHUB_LIFE_EXAMPLES", "150"))
 MANY, MOVES = 5_000, 40
 HOLDERS = st.sampled_from([ADA, GPU])
 MOMENTS = st.sampled_from([0.3, 1.0, 6.0, 31.0, 62.0])
