@@ -45,6 +45,14 @@ def entries_below(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - 
     return None
 
 
+def items_below(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type
+    """Return the mapping that each item of a list is, if it is one."""
+    for each in alternatives(annotation):
+        if get_origin(each) is tuple:
+            return model_below(get_args(each)[0])
+    return None
+
+
 def choices(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - any type
     """Return the words a key takes, when it takes only these."""
     literals = [each for each in alternatives(annotation) if get_origin(each) is Literal]
@@ -59,11 +67,15 @@ def sections() -> Iterator[Section]:
 
 def _sections_of(model: type[BaseModel], prefix: str) -> Iterator[Section]:
     for name, field in model.model_fields.items():
-        inner, entry = model_below(field.annotation), entries_below(field.annotation)
-        found = inner or entry
+        kinds = {
+            "": model_below(field.annotation),
+            ".NAME": entries_below(field.annotation),
+            "[]": items_below(field.annotation),
+        }
+        suffix, found = next(((key, each) for key, each in kinds.items() if each), ("", None))
         if found is None or found is SecretRef:
             continue
-        path = f"{prefix}{name}.NAME" if entry else f"{prefix}{name}"
+        path = f"{prefix}{name}{suffix}"
         yield Section(path, found, field.description or "")
         yield from _sections_of(found, f"{path}.")
 
@@ -73,8 +85,11 @@ def annotation_at(path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - any typ
     annotation: Any = Config
     for part in path:
         entry, model = entries_below(annotation), model_below(annotation)
+        item = items_below(annotation)
         if entry is not None:
             annotation = entry
+        elif item is not None and isinstance(part, int):
+            annotation = item
         elif model is not None and part in model.model_fields:
             annotation = model.model_fields[str(part)].annotation
         else:
@@ -91,3 +106,8 @@ def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
 def homes_of(key: str) -> tuple[str, ...]:
     """Return the paths of all mappings that have a key of this name."""
     return tuple(each.path for each in sections() if key in each.model.model_fields)
+
+
+def all_keys() -> tuple[str, ...]:
+    """Return every key that some mapping of the file has."""
+    return tuple(dict.fromkeys(key for each in sections() for key in each.model.model_fields))

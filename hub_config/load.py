@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auth.requirements import problems as login_problems
+from hub_config.consistency import contradictions
 from hub_config.document import Document, NotReadableError, Problem, parse
 from hub_config.problems import is_about_key, sentence
 from hub_config.schema import Config, Login, SecretRef
@@ -53,6 +54,11 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
 
     With an environment, the secrets that the file refers to must be there too.
     """
+    return load_document(path, environ)[0]
+
+
+def load_document(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Config, Document]:
+    """Return what the file says, and where each key of it stands; raise ConfigErrors like load."""
     text = _read(path)
     try:
         document = parse(text)
@@ -63,7 +69,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     config, problems = _check(document, path.parent, environ)
     if config is None or problems:
         raise _errors(path, problems)
-    return config
+    return config, document
 
 
 def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
@@ -157,6 +163,8 @@ def _check(
     except ValidationError as error:
         findings = _findings(error, document)
         problems += [each for each in findings if each.path not in document.unread]
+    if config is not None:
+        problems += contradictions(config, document)
     login = config.login if config is not None else _login_in_spite(document, folder, problems)
     if login is not None:
         more = [*_login_findings(login, document), *_secret_findings(login, document, environ)]

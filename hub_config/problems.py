@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from hub_config.keys import annotation_at, choices, homes_of, keys_at
+from hub_config.keys import all_keys, annotation_at, choices, homes_of, keys_at
 from hub_config.values import quoted
 
 Path = tuple[str | int, ...]
@@ -56,10 +56,12 @@ def sentence(kind: str, path: Path, context: Mapping[str, Any], value: object) -
 def unknown_key(path: Path) -> str:
     """Return how to correct a key that does not exist."""
     key, known = str(path[-1]), keys_at(path[:-1])
-    if len(homes := homes_of(key)) == 1:
+    if homes := homes_of(key):
         return f"unknown key here; write it {_under(homes[0])}"
     if near := _nearest(key, known):
-        return f"unknown key; write {near}"
+        return f'unknown key; did you mean "{near}"?'
+    if near := _nearest(key, all_keys()):
+        return f'unknown key; did you mean "{near}"? It stands {_under(homes_of(near)[0])}'
     return f"unknown key; write one of {', '.join(known)}, or remove it"
 
 

@@ -7,12 +7,23 @@ column and key.
 import ipaddress
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from hub_config.sizes import format_bytes, parse_bytes
+from hub_config.moments import (
+    Hours,
+    format_days,
+    format_moment,
+    parse_days,
+    parse_hours,
+    parse_since,
+    parse_until,
+)
+from hub_config.sizes import format_bytes, format_seconds, parse_bytes, parse_seconds
 
 TITLE_LENGTH_MAX = 80
 TEXT_LENGTH_MAX = 500
@@ -87,6 +98,18 @@ def check_path(text: str) -> str:
     return text
 
 
+def check_host_path(text: str) -> str:
+    """Check a directory of the machine."""
+    parts = text.split("/")[1:]
+    plain = len(text) <= _PATH_LENGTH_MAX and _PATH.fullmatch(text) is not None
+    if not plain or "." in parts or ".." in parts:
+        raise ValueError(
+            f"{quoted(text)} is not an absolute path of letters, digits and . _ -; "
+            "write one like /srv/datasets"
+        )
+    return text
+
+
 def check_address(text: str) -> str:
     """Check an IP address to listen on."""
     try:
@@ -157,17 +180,37 @@ def _size(least_bytes: int) -> Callable[[Any], int]:
     return check
 
 
-def size(least_bytes: int) -> Any:  # noqa: ANN401 - an annotated type
-    """Return the type of a size that is at least so large, written like "8 GiB"."""
-    return Annotated[
-        int,
-        BeforeValidator(_size(least_bytes)),
-        PlainSerializer(format_bytes, when_used="json"),
-        WithJsonSchema({"type": "string", "format": "size"}),
-    ]
+def _check_duration(value: Any) -> int:  # noqa: ANN401 - whatever stands in the file
+    if value == UNLIMITED_WORD:
+        return UNLIMITED
+    seconds = parse_seconds(value)
+    if seconds < DURATION_LEAST_SECONDS:
+        raise ValueError(
+            f"{format_seconds(seconds)} is too short for anybody to work; "
+            f"write at least {format_seconds(DURATION_LEAST_SECONDS)}, or {UNLIMITED_WORD}"
+        )
+    if seconds > DURATION_MOST_SECONDS:
+        raise ValueError(f"more than ten years; write {UNLIMITED_WORD}")
+    return seconds
+
+
+def _show_duration(seconds: int) -> str:
+    return UNLIMITED_WORD if seconds == UNLIMITED else format_seconds(seconds)
+
+
+def check_zone(name: str) -> str:
+    """Check the name of a time zone."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"{quoted(name)} is not a time zone; write one like Europe/Berlin"
+        ) from None
 
 
 SIZE_MOST_BYTES = 1024**5
+UNLIMITED, UNLIMITED_WORD = 0, "unlimited"
+DURATION_LEAST_SECONDS, DURATION_MOST_SECONDS = 5, 10 * 365 * 86400
 MEMORY_LEAST_BYTES = 64 * 1024**2
 SHM_LEAST_BYTES = 1024**2
 
@@ -180,5 +223,34 @@ Title = Annotated[
 Words = Annotated[tuple[Word, ...], Field(strict=False)]
 Reference = Annotated[str, AfterValidator(check_reference)]
 ContainerPath = Annotated[str, AfterValidator(check_path)]
+HostPath = Annotated[str, AfterValidator(check_host_path)]
 Address = Annotated[str, AfterValidator(check_address)]
 Origin = Annotated[str, AfterValidator(check_origin)]
+_SIZE_SHOWN = PlainSerializer(format_bytes, when_used="json")
+_SIZE = WithJsonSchema({"type": "string", "format": "size"})
+Bytes = Annotated[int, BeforeValidator(_size(0)), _SIZE_SHOWN, _SIZE]
+Memory = Annotated[int, BeforeValidator(_size(MEMORY_LEAST_BYTES)), _SIZE_SHOWN, _SIZE]
+Shm = Annotated[int, BeforeValidator(_size(SHM_LEAST_BYTES)), _SIZE_SHOWN, _SIZE]
+Zone = Annotated[str, AfterValidator(check_zone)]
+Duration = Annotated[
+    int,
+    BeforeValidator(_check_duration),
+    PlainSerializer(_show_duration, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "duration"}),
+]
+Days = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_days),
+    PlainSerializer(format_days, when_used="json"),
+    WithJsonSchema({"type": ["array", "string"], "items": {"type": "string"}, "format": "days"}),
+]
+Period = Annotated[
+    Hours,
+    BeforeValidator(parse_hours),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "hours"}),
+]
+_MOMENT = WithJsonSchema({"type": "string", "format": "moment"})
+_SHOWN = PlainSerializer(format_moment, when_used="json")
+Since = Annotated[datetime, BeforeValidator(parse_since), _SHOWN, _MOMENT]
+Until = Annotated[datetime, BeforeValidator(parse_until), _SHOWN, _MOMENT]

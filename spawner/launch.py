@@ -27,7 +27,7 @@ from spawner.failure import DiedError, NoAccountError, StartFailed, explain
 from spawner.images import Contents
 from spawner.options import choose_image
 from spawner.progress import Steps
-from spawner.quota import Quota, effective
+from spawner.quota import Person, Quota, effective
 from spawner.ready import first_answer_or_death
 from spawner.receipts import Asked, Story
 from spawner.runs import Holder, Reason, Run
@@ -51,6 +51,7 @@ class Request:
     user: str
     server: str
     options: object
+    groups: frozenset[str] = frozenset()
 
 
 class Launch:
@@ -60,7 +61,8 @@ class Launch:
         """Do nothing yet."""
         self.name = ""
         self.container = ""
-        self.quota: Quota = effective(request.config.quotas)
+        person = Person(request.user, request.groups)
+        self.quota: Quota = effective(request.config, person, datetime.now().astimezone())
         self._image = ""
         self._desk = desk
         self._request = request

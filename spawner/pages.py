@@ -1,6 +1,7 @@
 """What JupyterHub's pages ask of a server: what is on offer, how far it is, how it last ended."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -12,7 +13,7 @@ from spawner import messages, options
 from spawner.container import identity_labels
 from spawner.desk import Desk, desk
 from spawner.progress import Steps
-from spawner.quota import effective
+from spawner.quota import Person, effective
 from spawner.runs import Holder, Receipt
 
 
@@ -40,6 +41,11 @@ class PagesSpawner(DockerSpawner):
         return identity_labels(self.lab.name, self.user.name, self.name)
 
     @property
+    def person(self) -> Person:
+        """Whom the rules of the file apply to: the server's owner, as the hub knows them now."""
+        return Person(self.user.name, frozenset(group.name for group in self.user.groups))
+
+    @property
     def _holder(self) -> Holder:
         return Holder(self.user.name, self.name)
 
@@ -57,7 +63,7 @@ class PagesSpawner(DockerSpawner):
     def offer(self) -> options.Offer:
         """What the spawn page shows: images to choose from and the limits that will hold."""
         config = self.current_config()
-        quota = effective(config.quotas)
+        quota = effective(config, self.person, datetime.now().astimezone())
         return options.offer(config.images, quota, self._desk.images.built_here)
 
     @default("options_form")

@@ -44,7 +44,10 @@ class QuotaDockerSpawner(PagesSpawner):
 
     async def start(self) -> str:
         """Start a fresh container and return its URL once the server answers there."""
-        request = Request(self.current_config(), self.user.name, self.name, self.user_options)
+        person = self.person
+        request = Request(
+            self.current_config(), person.name, self.name, self.user_options, person.groups
+        )
         self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
         self._launch = launch = Launch(self._desk, request, self._steps)
         try:

@@ -215,7 +215,7 @@ class ModelHub:
     def spawner(self, holder: Holder) -> ModelSpawner:
         """Return a server's spawner; a new one where there is none."""
         database = SimpleNamespace(commit=lambda: None)
-        made = SimpleNamespace(name=holder.user, spawners={}, db=database)
+        made = SimpleNamespace(name=holder.user, groups=[], spawners={}, db=database)
         user = self.users.setdefault(holder.user, made)
         if holder.server not in user.spawners:
             user.spawners[holder.server] = ModelSpawner(self, holder)

@@ -81,7 +81,7 @@ def test_check_names_every_error(tmp_path: Path, environ: dict[str, str], how: s
         done = labhub("--config", str(path), "config", "check", env=environ)
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        f"{path}:1:1: hup: unknown key; write hub",
+        f'{path}:1:1: hup: unknown key; did you mean "hub"?',
         f"{path}:2:28: quotas.default.memory: '-1 GiB' is not a size; "
         "write a positive number and a unit, such as 8 GiB",
     ]
@@ -125,7 +125,7 @@ def test_check_in_json(tmp_path: Path, environ: dict[str, str]) -> None:
                 "column": 1,
                 "file": f"{tmp_path}/labhub.yaml",
                 "key": "hup",
-                "problem": "unknown key; write hub",
+                "problem": 'unknown key; did you mean "hub"?',
             }
         ],
     }
@@ -195,7 +195,10 @@ def test_with_a_wrong_file(environ: dict[str, str], command: str) -> None:
     path = environ["LABHUB_CONFIG"]
     Path(path).write_text("hup: {}\n")
     done = labhub(command, env=environ)
-    assert (done.exit_code, done.stderr) == (1, f"{path}:1:1: hup: unknown key; write hub\n")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f'{path}:1:1: hup: unknown key; did you mean "hub"?\n',
+    )
 
 
 def test_without_the_proxy_s_token(environ: dict[str, str], tmp_path: Path) -> None:

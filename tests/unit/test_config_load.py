@@ -129,12 +129,12 @@ BAD: list[tuple[str, str]] = [
     ("hub: !secret x\n", "labhub.yaml:1:6: hub: tags (!…) are not read; write the value without"),
     # keys
     ("hub: {}\nhub: {}\n", "labhub.yaml:2:1: hub: stands in line 1 already; keep one"),
-    ("quota: {}\n", "labhub.yaml:1:1: quota: unknown key; write quotas"),
-    ("Hub: {}\n", "labhub.yaml:1:1: Hub: unknown key; write hub"),
-    ("login: {alow: {}}\n", "labhub.yaml:1:9: login.alow: unknown key; write allow"),
+    ("quota: {}\n", 'labhub.yaml:1:1: quota: unknown key; did you mean "quotas"?'),
+    ("Hub: {}\n", 'labhub.yaml:1:1: Hub: unknown key; did you mean "hub"?'),
+    ("login: {alow: {}}\n", 'labhub.yaml:1:9: login.alow: unknown key; did you mean "allow"?'),
     ("hub: {}\nmemory: 1 GiB\n", "labhub.yaml:2:1: memory: unknown key here; write it under quotas.default"),
     ("quotas: {default: {login: x}}\n", "labhub.yaml:1:20: quotas.default.login: unknown key here; write it at the beginning of a line"),
-    ("storage: {xyzzy: 1}\n", "labhub.yaml:1:11: storage.xyzzy: unknown key; write one of notebooks, or remove it"),
+    ("storage: {xyzzy: 1}\n", "labhub.yaml:1:11: storage.xyzzy: unknown key; write one of notebooks, shared, or remove it"),
     ("1: {}\n", "labhub.yaml:1:1: this is no name of a key; write a word, or quote it"),
     ("[a]: {}\n", "labhub.yaml:1:1: this is no name of a key; write a word, or quote it"),
     # kinds of value
@@ -165,7 +165,7 @@ BAD: list[tuple[str, str]] = [
     (f"{GITHUB}  client_secret: {{}}\n", "labhub.yaml:4:18: login.client_secret: needs exactly one of file and env; write {file: PATH} or {env: NAME}"),
     (f"{GITHUB}  client_secret: {{env: A, file: b}}\n", "labhub.yaml:4:18: login.client_secret: needs exactly one of file and env; write {file: PATH} or {env: NAME}"),
     (f"{GITHUB}  client_secret: {{env: {SECRET}}}\n", "labhub.yaml:4:24: login.client_secret.env: is not the name of an environment variable; write one in capitals, like CLIENT_SECRET"),
-    (f"{GITHUB}  client_secret: {{fil: x}}\n", "labhub.yaml:4:19: login.client_secret.fil: unknown key; write file"),
+    (f"{GITHUB}  client_secret: {{fil: x}}\n", 'labhub.yaml:4:19: login.client_secret.fil: unknown key; did you mean "file"?'),
     # images
     ("images: {}\n", "labhub.yaml:1:9: images: offers no image; write at least one, like {title: …, image: tensorflow/tensorflow:2.9.0-gpu-jupyter}"),
     ("images: {A: {title: a, image: a}}\n", 'labhub.yaml:1:10: images.A: "A" cannot be a name here; write small letters, digits, - and _, beginning with a letter, at most 31'),

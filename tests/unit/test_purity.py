@@ -11,6 +11,12 @@ import spawner
 
 ROOT = Path(__file__).parents[2]
 PURE = (
+    "hub_config/schema_base.py",
+    "hub_config/schema_login.py",
+    "hub_config/schema_quotas.py",
+    "hub_config/schema_gpus.py",
+    "hub_config/moments.py",
+    "hub_config/consistency.py",
     "hub_config/schema.py",
     "hub_config/values.py",
     "hub_config/sizes.py",
