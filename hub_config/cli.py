@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,6 +14,7 @@ from hub_config.apply import SecretMissingError, read_instance_secret
 from hub_config.instance import Instance, InstanceError, read_instance
 from hub_config.load import ConfigErrors, load
 from hub_config.proxy import proxy_command
+from hub_config.reading import InvalidFile, read_document
 from hub_config.reference import reference
 from hub_config.schema import Config
 
@@ -22,20 +22,12 @@ DEFAULT_FILE = "/etc/labhub/labhub.yaml"
 HUB_FILE = Path(__file__).with_name("jupyterhub_config.py")
 
 
-class InvalidFile(click.ClickException):
-    """labhub.yaml is not valid; every error has its own line and names the file itself."""
-
-    def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's signature
-        """Print the errors as they are."""
-        click.echo(self.message, file=file or sys.stderr)
-
-
 class Commands(click.Group):
     """The commands of this file, and those whose code is loaded only when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
-        return sorted([*super().list_commands(ctx), "receipts", "user"])
+        return sorted([*super().list_commands(ctx), "quota", "receipts", "user"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command."""
@@ -43,6 +35,10 @@ class Commands(click.Group):
             from auth.local.cli import user  # noqa: PLC0415 - not needed by any other command
 
             return user
+        if cmd_name == "quota":
+            from hub_config.quota_cli import quota  # noqa: PLC0415 - the same
+
+            return quota
         if cmd_name == "receipts":
             from hub_config.receipts_cli import receipts  # noqa: PLC0415 - the same
 
@@ -149,10 +145,7 @@ def print_reference() -> None:
 
 def _read(file: Path, environ: Mapping[str, str] | None = None) -> Config:
     """Return the configuration; with an environment, its secrets must be there too."""
-    try:
-        return load(file, environ)
-    except ConfigErrors as error:
-        raise InvalidFile(str(error)) from None
+    return read_document(file, environ)[0]
 
 
 def _instance(file: Path) -> Instance:

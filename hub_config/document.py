@@ -74,6 +74,10 @@ class Document:
     _keys: dict[Path, Place] = field(default_factory=dict)
     _values: dict[Path, Place] = field(default_factory=dict)
 
+    def has(self, path: Path) -> bool:
+        """Say whether a key stands in the file."""
+        return path in self._keys
+
     def key_at(self, path: Path) -> Place:
         """Return where a key stands, or the nearest one above it that is in the file."""
         while path and path not in self._keys:

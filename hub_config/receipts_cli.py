@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from auth.accounts import AccountBook
 from hub_config.instance import InstanceError, read_instance
 from hub_config.sizes import format_bytes, format_share
+from hub_config.tables import table
 from spawner import messages
 from spawner.runs import Kind, Receipt
 from spawner.store import RECEIPTS_PER_USER, Store, StoreError
@@ -42,7 +42,8 @@ def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: 
     if as_json:
         click.echo(json.dumps([as_json_object(each) for each in chosen], indent=2))
     else:
-        click.echo("\n".join(_table(chosen)) or f"No server of {user} has ended yet.")
+        lines = table(HEAD, [_row(each) for each in chosen])
+        click.echo("\n".join(lines) or f"No server of {user} has ended yet.")
 
 
 def _require_known(path: Path, user: str) -> None:
@@ -87,15 +88,6 @@ def as_json_object(end: Receipt) -> dict[str, Any]:
         "run": end.run,
         "log": list(end.log),
     }
-
-
-def _table(ends: Sequence[Receipt]) -> list[str]:
-    """Return the lines of a table, columns as wide as they must be."""
-    if not ends:
-        return []
-    rows = [HEAD, *map(_row, ends)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _row(end: Receipt) -> tuple[str, str, str, str]:

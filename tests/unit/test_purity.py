@@ -11,6 +11,8 @@ import spawner
 
 ROOT = Path(__file__).parents[2]
 PURE = (
+    "hub_config/tables.py",
+    "hub_config/explain.py",
     "hub_config/schema_base.py",
     "hub_config/schema_login.py",
     "hub_config/schema_quotas.py",
