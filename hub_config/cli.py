@@ -12,6 +12,7 @@ import click
 
 from hub_config.apply import SecretMissingError, read_instance_secret
 from hub_config.instance import Instance, InstanceError, read_instance
+from hub_config.json_schema import json_schema
 from hub_config.load import ConfigErrors, load
 from hub_config.proxy import proxy_command
 from hub_config.reading import InvalidFile, read_document
@@ -135,6 +136,12 @@ def example() -> None:
     click.echo(
         resources.files("hub_config").joinpath("labhub.example.yaml").read_text("utf-8"), nl=False
     )
+
+
+@config.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of labhub.yaml, for editors."""
+    click.echo(json_schema(), nl=False)
 
 
 @config.command("reference")

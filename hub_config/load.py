@@ -163,6 +163,13 @@ def _check(
     except ValidationError as error:
         findings = _findings(error, document)
         problems += [each for each in findings if each.path not in document.unread]
+    empty = [each for each in _empty(document.data, ()) if each not in document.unread]
+    said = {each.path for each in problems}
+    problems += [
+        Problem(document.key_at(path), path, sentence("", path, {}, None))
+        for path in empty
+        if path not in said
+    ]
     if config is not None:
         problems += contradictions(config, document)
     login = config.login if config is not None else _login_in_spite(document, folder, problems)
@@ -170,6 +177,15 @@ def _check(
         more = [*_login_findings(login, document), *_secret_findings(login, document, environ)]
         problems += [each for each in more if not _is_said(each.path, problems)]
     return config, problems
+
+
+def _empty(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:  # noqa: ANN401 - any data
+    """Yield the keys that stand without a value, which could be taken for a default."""
+    if value is None:
+        yield path
+    parts = value.items() if isinstance(value, dict) else ()
+    for key, part in enumerate(value) if isinstance(value, list) else parts:
+        yield from _empty(part, (*path, key))
 
 
 def _is_said(path: tuple[str | int, ...], problems: list[Problem]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_MINUTES = 24 * 60
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 _WRITE_MOMENT = "write a day like 2026-12-04, or a time like 2026-12-04 18:00"
@@ -45,8 +46,8 @@ def parse_days(value: object) -> tuple[int, ...]:
 
 
 def _days(word: object) -> list[int]:
-    first, _, last = word.partition("-") if isinstance(word, str) else ("", "", "")
-    begin, end = _day(first), _day(last or first)
+    first, dash, last = word.partition("-") if isinstance(word, str) else ("", "", "")
+    begin, end = _day(first), _day(last if dash else first)
     if begin is None or end is None:
         shown = f'"{word[:20]}"' if isinstance(word, str) else "this"
         raise ValueError(f"{shown} is no day; write {' '.join(DAYS)}, or some like mon-fri")
@@ -54,8 +55,8 @@ def _days(word: object) -> list[int]:
 
 
 def _day(word: str) -> int | None:
-    name = word.strip().lower()[:3]
-    return DAYS.index(name) if name in DAYS and word.strip().isalpha() else None
+    name = word.strip().lower()
+    return next((DAYS.index(day[:3]) for day in NAMES if name in {day, day[:3]}), None)
 
 
 def format_days(days: tuple[int, ...]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hub_config.schema_base import Section
-from hub_config.values import Bytes, Days, Duration, Memory, Period, Shm, Since, Until, Word
+from hub_config.values import Days, Disk, Duration, Memory, Period, Shm, Since, Until, Word
 
 GIB = 1024**3
 Cpus = Annotated[float, Field(ge=0.01, le=4096, allow_inf_nan=False)]
@@ -36,7 +36,7 @@ class Numbers(Section):
     shm: Shm | None = Field(None, description=SHM)
     pids: Pids | None = Field(None, description=PIDS)
     gpus: Gpus | None = Field(None, description=GPUS)
-    disk: Bytes | None = Field(None, description=DISK)
+    disk: Disk | None = Field(None, description=DISK)
     servers: Servers | None = Field(None, description=SERVERS)
     session: Duration | None = Field(None, description=SESSION)
     idle: Duration | None = Field(None, description=IDLE)
@@ -76,7 +76,7 @@ class Limits(Section):
     shm: Shm = Field(2 * GIB, description=SHM)
     pids: Pids = Field(1024, description=PIDS)
     gpus: Gpus = Field(1, description=GPUS)
-    disk: Bytes | None = Field(None, description=DISK)
+    disk: Disk | None = Field(None, description=DISK)
     servers: Servers = Field(1, description=SERVERS)
     session: Duration | None = Field(None, description=SESSION)
     idle: Duration | None = Field(None, description=IDLE)

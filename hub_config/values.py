@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from hub_config.moments import (
+    DAYS,
+    NAMES,
     Hours,
     format_days,
     format_moment,
@@ -208,6 +210,13 @@ def check_zone(name: str) -> str:
         ) from None
 
 
+def _text_like(pattern: str) -> WithJsonSchema:
+    """Return what editors are told of a text; the check itself is stricter, and says more."""
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+_NAMES = "|".join((*DAYS, *NAMES))
+_DAY = {"type": "string", "pattern": f"^({_NAMES})(-({_NAMES}))?$"}
 SIZE_MOST_BYTES = 1024**5
 UNLIMITED, UNLIMITED_WORD = 0, "unlimited"
 DURATION_LEAST_SECONDS, DURATION_MOST_SECONDS = 5, 10 * 365 * 86400
@@ -227,30 +236,31 @@ HostPath = Annotated[str, AfterValidator(check_host_path)]
 Address = Annotated[str, AfterValidator(check_address)]
 Origin = Annotated[str, AfterValidator(check_origin)]
 _SIZE_SHOWN = PlainSerializer(format_bytes, when_used="json")
-_SIZE = WithJsonSchema({"type": "string", "format": "size"})
+_SIZE = _text_like(r"^\d+(\.\d+)? *[kKmMgGtT]?[iI]?[bB]$")
 Bytes = Annotated[int, BeforeValidator(_size(0)), _SIZE_SHOWN, _SIZE]
 Memory = Annotated[int, BeforeValidator(_size(MEMORY_LEAST_BYTES)), _SIZE_SHOWN, _SIZE]
+Disk = Annotated[int, BeforeValidator(_size(SHM_LEAST_BYTES)), _SIZE_SHOWN, _SIZE]
 Shm = Annotated[int, BeforeValidator(_size(SHM_LEAST_BYTES)), _SIZE_SHOWN, _SIZE]
 Zone = Annotated[str, AfterValidator(check_zone)]
 Duration = Annotated[
     int,
     BeforeValidator(_check_duration),
     PlainSerializer(_show_duration, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "duration"}),
+    _text_like(r"^\d+(\.\d+)? *(s|min|h|d)$|^unlimited$"),
 ]
 Days = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_days),
     PlainSerializer(format_days, when_used="json"),
-    WithJsonSchema({"type": ["array", "string"], "items": {"type": "string"}, "format": "days"}),
+    WithJsonSchema({"anyOf": [_DAY, {"type": "array", "items": _DAY, "minItems": 1}]}),
 ]
 Period = Annotated[
     Hours,
     BeforeValidator(parse_hours),
     PlainSerializer(str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "hours"}),
+    _text_like(r"^\d\d?:\d\d *- *\d\d?:\d\d$"),
 ]
-_MOMENT = WithJsonSchema({"type": "string", "format": "moment"})
+_MOMENT = _text_like(r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?$")
 _SHOWN = PlainSerializer(format_moment, when_used="json")
 Since = Annotated[datetime, BeforeValidator(parse_since), _SHOWN, _MOMENT]
 Until = Annotated[datetime, BeforeValidator(parse_until), _SHOWN, _MOMENT]

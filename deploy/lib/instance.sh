@@ -34,6 +34,9 @@ refuse_bad_configuration() {
 
 # write_configuration: the commented example, naming the TensorFlow image that is really here.
 write_configuration() {
+    docker run --rm --network none "$hub_tag" labhub config schema >"$scratch/schema" 2>>"$log" &&
+        cp "$scratch/schema" "$dir/labhub.schema.json" ||
+        note "$dir/labhub.schema.json, which helps editors, could not be written"
     if [ -e "$dir/labhub.yaml" ]; then
         say "  $dir/labhub.yaml kept"
         return
@@ -71,6 +74,13 @@ make_network() {
     [ -n "$gateway" ] || die "the network $network has no IPv4 gateway: remove it with 'docker network rm $network' and run deploy/up again"
 }
 
+# time_zone: the machine's, which containers do not know: schedules in labhub.yaml are meant in it.
+time_zone() {
+    name=${TZ:-}
+    [ -n "$name" ] || name=$(readlink -f /etc/localtime 2>/dev/null | sed -n 's#^.*/zoneinfo/##p')
+    echo "${name:-Etc/UTC}"
+}
+
 # instance_environment: what was decided. Containers get it as their environment, the next run and
 # deploy/down read it back.
 instance_environment() {
@@ -91,6 +101,7 @@ LABHUB_ACCOUNTS_PORT=$((port + 2101))
 LABHUB_NETWORK=$network
 LABHUB_GATEWAY=$gateway
 LABHUB_BUNDLE=$bundle
+TZ=$(time_zone)
 LABHUB_HUB_IMAGE=$hub_tag
 LABHUB_PROXY_IMAGE=$proxy_image
 LABHUB_ENGINE_SOCKET=$engine_socket

@@ -11,6 +11,7 @@ import spawner
 
 ROOT = Path(__file__).parents[2]
 PURE = (
+    "hub_config/json_schema.py",
     "hub_config/tables.py",
     "hub_config/explain.py",
     "hub_config/schema_base.py",

@@ -1,9 +1,16 @@
 """The generated reference and the example follow the schema."""
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
+import pytest
+
 import hub_config
+from hub_config.document import parse
+from hub_config.json_schema import COMMAND as COMMAND_SCHEMA
+from hub_config.json_schema import json_schema
 from hub_config.keys import sections
 from hub_config.load import load
 from hub_config.reference import COMMAND, reference
@@ -51,3 +58,43 @@ def test_what_the_example_only_mentions_is_right_too(tmp_path: Path) -> None:
     path.write_text(f"images:{shown}")
     found = load(path).quotas
     assert (len(found.groups), len(found.users), len(found.default.schedule)) == (2, 1, 2)
+
+
+# for editors
+
+RIGHT = """
+quotas:
+  default:
+    memory: 1.5 gib
+    session: unlimited
+    schedule: [{days: fri-sun, hours: "20:00-6:00", cpus: 1}]
+  groups: {staff: {total: {memory: 8 TB}, until: 2026-12-04}}
+  users: {ada: {idle: 30 min, until: "2026-12-04 18:00"}}
+login: {provider: oidc, client_id: {env: ID}}
+"""
+WRONG = ["memmory: {}", "quotas: {default: {memory: 8}}", "quotas: {default: {memory: 8 G}}",
+         "quotas: {default: {idle: 1 hour}}", "quotas: {users: {ada: {cpus: -1}}}",
+         "storage: {shared: [{name: x}]}", "login: {provider: githab}",
+         "quotas: {default: {schedule: [{days: [friday-], cpus: 1}]}}"]  # fmt: skip
+
+
+def test_the_json_schema_is_up_to_date() -> None:
+    written = (FOLDER / "labhub.schema.json").read_text("utf-8")
+    assert written == json_schema(), f"labhub.schema.json is stale: run {COMMAND_SCHEMA}"
+
+
+def as_editors_read(text: str) -> object:
+    return parse(text).data
+
+
+def test_an_editor_finds_nothing_wrong_with_what_is_right() -> None:
+    check = jsonschema.Draft202012Validator(json.loads(json_schema()))
+    example = (FOLDER / "labhub.example.yaml").read_text("utf-8")
+    for text in (example, RIGHT):
+        assert list(check.iter_errors(as_editors_read(text))) == []
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_an_editor_underlines_what_is_wrong(text: str) -> None:
+    check = jsonschema.Draft202012Validator(json.loads(json_schema()))
+    assert not check.is_valid(as_editors_read(text))
