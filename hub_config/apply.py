@@ -108,6 +108,7 @@ def instance_environment(instance: Instance) -> dict[str, str]:
         "LABHUB_BUNDLE": instance.bundle,
         "LABHUB_CGROUP": str(instance.cgroup_dir),
         "LABHUB_ENGINE_PATIENCE": f"{instance.engine_patience:g}",
+        "LABHUB_PROC": str(instance.proc_dir),
     }
 
 

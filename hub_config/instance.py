@@ -25,8 +25,8 @@ class InstanceError(ValueError):
 class Instance:
     """One instance. Paths end in `_on_host` where the engine, not this process, must find them.
 
-    `cgroup_dir` is the host's, as this process sees it; `engine_patience` multiplies the deadline
-    of every call to the engine, for machines with slow disks.
+    `cgroup_dir` and `proc_dir` are the host's, as this process sees them; `engine_patience`
+    multiplies the deadline of every call to the engine, for machines with slow disks.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Instance:
     bundle: str
     cgroup_dir: Path = Path("/sys/fs/cgroup")
     engine_patience: float = 1.0
+    proc_dir: Path = Path("/proc")
 
     @property
     def local_url(self) -> str:
@@ -81,6 +82,7 @@ def read_instance(environ: Mapping[str, str]) -> Instance:
         bundle=_text(environ, "BUNDLE"),
         cgroup_dir=_path({f"{PREFIX}CGROUP": "/sys/fs/cgroup", **environ}, "CGROUP"),
         engine_patience=_factor({f"{PREFIX}ENGINE_PATIENCE": "1", **environ}, "ENGINE_PATIENCE"),
+        proc_dir=_path({f"{PREFIX}PROC": "/proc", **environ}, "PROC"),
     )
 
 

@@ -13,6 +13,7 @@ from spawner.ends import Ends
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
 from spawner.images import Images
+from spawner.machine import Machine
 from spawner.memory import CgroupMeter
 from spawner.receipts import Asked, Receipts
 from spawner.runs import Holder
@@ -30,7 +31,10 @@ class Desk:
         self.lab = lab
         self.engine = Engine(lab.engine_patience)
         self.sightings = Sightings()
-        self.meter = CgroupMeter(lab.cgroup_dir)
+        self.meter = meter = CgroupMeter(lab.cgroup_dir)
+        self.machine = Machine(lab.proc_dir, meter)
+        # How many GPUs servers can get here: none, until an inventory has seen some.
+        self.gpus_here = 0
         # What admins read on every page, empty while all is well.
         self.trouble = ""
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).

@@ -21,6 +21,18 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """How a container was made, in the engine's own words: three parts of inspect."""
+
+    config: Mapping[str, Any]
+    host_config: Mapping[str, Any]
+    mounted: tuple[Mapping[str, Any], ...]
+
+
+UNMADE = Made({}, {}, ())
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """What inspect says about a container. Times are UTC, None where it never came to that."""
 
@@ -34,6 +46,7 @@ class Container:
     addresses: Mapping[str, str]
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    made: Made = UNMADE
 
     @property
     def ended(self) -> bool:
@@ -92,6 +105,11 @@ def container(answer: dict[str, Any]) -> Container:
         addresses={name: _text(network["IPAddress"]) for name, network in networks.items()},
         started_at=_time(state.get("StartedAt")),
         finished_at=_time(state.get("FinishedAt")),
+        made=Made(
+            dict(answer["Config"]),
+            dict(answer.get("HostConfig") or {}),
+            tuple(dict(each) for each in answer.get("Mounts") or ()),
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """A start that failed, in the form in which JupyterHub shows it to people."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from jupyterhub.spawner import SpawnException
 
@@ -13,10 +13,14 @@ from spawner.engine_errors import (
     NoSpaceError,
     RefusedError,
 )
+from spawner.gate import NotAdmittedError
+from spawner.machine import MachineUnknownError
+from spawner.messages import quotas
 from spawner.options import OptionRefusedError
 from spawner.ready import GoneError
 from spawner.storage import StorageError
 from spawner.store import StoreError
+from spawner.verify import Difference
 
 
 class StartFailed(SpawnException):
@@ -46,6 +50,15 @@ class DiedError(Exception):
         self.memory_bytes = memory_bytes
 
 
+class NotAsDecidedError(Exception):
+    """The engine made another container than was decided."""
+
+    def __init__(self, differences: Collection[Difference]) -> None:
+        """Keep what is different; the text is for the log."""
+        super().__init__("; ".join(map(str, differences)))
+        self.keys = [each.key for each in differences]
+
+
 class NoAccountError(Exception):
     """The hub knows a user of this name, but nobody signed in as it."""
 
@@ -56,31 +69,40 @@ def explain(error: Exception, missing: str, seconds: float, tail: Collection[str
     return StartFailed(sentence, reason=reason, status=status, tail=tail)
 
 
-def _explain(error: Exception, missing: str, seconds: float) -> tuple[str, str, int]:  # noqa: C901, PLR0911 - a table
+# Errors whose text is the sentence, and those that need no more than one: reason and HTTP status.
+_THEIR_OWN: Mapping[type[Exception], tuple[str, int]] = {
+    OptionRefusedError: ("options", 400),
+    NotAdmittedError: ("quota", 409),
+    StorageError: ("storage", 500),
+}
+_FIXED: Mapping[type[Exception], tuple[str, str, int]] = {
+    NoAccountError: (messages.NO_ACCOUNT, "account", 403),
+    MachineUnknownError: (quotas.MACHINE_UNKNOWN, "machine", 500),
+    GoneError: (messages.CONTAINER_GONE, "exited", 500),
+    NoSpaceError: (messages.NO_SPACE, "storage", 507),
+    StoreError: (messages.STORE_UNAVAILABLE, "store", 500),
+}
+
+
+def _explain(error: Exception, missing: str, seconds: float) -> tuple[str, str, int]:  # noqa: PLR0911 - a table
     """Return sentence, reason and HTTP status: 4xx is up to the user, 5xx is not."""
+    if type(error) in _THEIR_OWN:
+        return str(error), *_THEIR_OWN[type(error)]
+    if type(error) in _FIXED:
+        return _FIXED[type(error)]
     match error:
-        case OptionRefusedError():
-            return str(error), "options", 400
-        case NoAccountError():
-            return messages.NO_ACCOUNT, "account", 403
-        case StorageError():
-            return str(error), "storage", 500
         case DiedError(state=state, memory_bytes=memory_bytes):
             oom = state.out_of_memory
             sentence = messages.ended(state.exit_code, out_of_memory=oom, memory_bytes=memory_bytes)
             return sentence, "oom" if oom else "exited", 500
-        case GoneError():
-            return messages.CONTAINER_GONE, "exited", 500
+        case NotAsDecidedError(keys=keys):
+            return messages.not_as_decided(keys), "engine", 500
         case TimeoutError():
             return messages.timed_out(seconds), "timeout", 504
         case ImageMissingError():
             return missing, "image", 500
-        case NoSpaceError():
-            return messages.NO_SPACE, "storage", 507
         case RefusedError() | ConflictError():
             return messages.refused(str(error)), "engine", 500
-        case StoreError():
-            return messages.STORE_UNAVAILABLE, "store", 500
         case EngineError():
             return messages.ENGINE_UNAVAILABLE, "engine", 503
         case _:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -23,16 +22,24 @@ from spawner.engine_errors import (
     NotFoundError,
     RefusedError,
 )
-from spawner.failure import DiedError, NoAccountError, StartFailed, explain
+from spawner.failure import (
+    DiedError,
+    NoAccountError,
+    NotAsDecidedError,
+    StartFailed,
+    explain,
+)
+from spawner.gate import Gate
 from spawner.images import Contents
-from spawner.options import choose_image
+from spawner.options import choose
 from spawner.progress import Steps
-from spawner.quota import Person, Quota, effective
+from spawner.quota import Person, Quota
 from spawner.ready import first_answer_or_death
 from spawner.receipts import Asked, Story
 from spawner.runs import Holder, Reason, Run
 from spawner.storage import ensure_volume, write_file
 from spawner.store import Ledger, StoreError
+from spawner.verify import differences, unlimited_swap
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
@@ -61,10 +68,12 @@ class Launch:
         """Do nothing yet."""
         self.name = ""
         self.container = ""
-        person = Person(request.user, request.groups)
-        self.quota: Quota = effective(request.config, person, datetime.now().astimezone())
-        self._image = ""
         self._desk = desk
+        person = Person(request.user, request.groups)
+        self._gate = Gate(desk, request.config, person)
+        self.quota: Quota = self._gate.entitlement
+        self._image = ""
+        self._body: Body = {}
         self._request = request
         self._steps = steps
         self._creating: asyncio.Task[str] | None = None
@@ -85,7 +94,8 @@ class Launch:
         """Check the choice, make the files ready, clear the place; return what to create."""
         self._steps.add(5, messages.STEP_PREPARE)
         config = self._request.config
-        image_key = choose_image(config.images, self._request.options)
+        chosen = choose(config, self._gate.entitlement, self._request.options, self._desk.gpus_here)
+        self.quota, image_key = chosen.quota, chosen.image_key
         self._image = config.images[image_key].image
         account, contents, _ = await asyncio.gather(
             self._files(), self._contents(self._image), self._clear()
@@ -168,32 +178,25 @@ class Launch:
     ) -> str:
         """Create the container under a name nobody had before; return its id."""
         self._steps.add(20, messages.STEP_CREATE)
-        body = create_body(server, environment, arguments)
+        self._body = create_body(server, environment, arguments)
         first = time.time_ns() // 1_000_000
         for attempt in range(first, first + NAME_ATTEMPTS):
             self.name = container_name(
                 server.instance, server.user, server.key, server.server, attempt
             )
-            self._creating = asyncio.create_task(self._create(server, body))
+            self._creating = asyncio.create_task(self._create(server))
             with contextlib.suppress(ConflictError):
                 self.container = await asyncio.shield(self._creating)
                 return self.container
         msg = f"the names {self.name} and before are taken"
         raise RefusedError(msg)
 
-    async def _create(self, server: Server, body: Body) -> str:
+    async def _create(self, server: Server) -> str:
         """Note the intent, create the container, note its id: a crash in between loses nothing."""
-        run = Run(
-            name=self.name,
-            holder=self.holder,
-            image=server.image,
-            memory_bytes=server.quota.memory_bytes,
-            began=datetime.now(UTC),
-        )
-        await self._note(lambda ledger: ledger.begin(run))
-        self._run = run
-        container = await self._desk.engine.create(run.name, body)
-        await self._note(lambda ledger: ledger.bind(run.name, container))
+        begin, name = self._gate.begin, self.name
+        self._run = await asyncio.to_thread(begin, name, server.image, self.holder, self.quota)
+        container = await self._desk.engine.create(name, self._body)
+        await self._note(lambda ledger: ledger.bind(name, container))
         return container
 
     async def _note(self, work: Callable[[Ledger], None]) -> None:
@@ -201,16 +204,27 @@ class Launch:
         await asyncio.to_thread(self._desk.store.transact, work)
 
     async def start(self) -> str:
-        """Start the container; return its address on the users' network."""
+        """Start the container, if it is what was decided; return its address for users."""
         self._steps.add(30, messages.STEP_START)
+        self._verify(await self._desk.engine.container(self.container))
         await self._desk.engine.start(self.container)
         state = await self._desk.engine.container(self.container)
+        self._verify(state)
         address = state.addresses.get(self._desk.lab.network, "")
         if state.ended:
             raise DiedError(state, self.quota.memory_bytes)
         if not address:
             raise RefusedError(messages.no_address(self._desk.lab.network))
         return address
+
+    def _verify(self, state: Container) -> None:
+        """Raise NotAsDecidedError unless the engine made, and has kept, what was decided."""
+        made = state.made
+        found = differences(self._body, made.config, made.host_config, made.mounted)
+        if any(map(unlimited_swap, found)) and not self._desk.machine.has_swap():
+            found = tuple(each for each in found if not unlimited_swap(each))
+        if found:
+            raise NotAsDecidedError(found)
 
     async def wait(self, url: str) -> None:
         """Return at the first answer; raise DiedError when the container ends before."""

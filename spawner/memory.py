@@ -1,19 +1,25 @@
-"""How much memory a container has used at most, and how often the kernel killed in it.
+"""How much memory a container holds, has held at most, and how often the kernel killed in it.
 
-The engine tells neither, so the kernel's own files are read, where the machine's cgroups are in
+The engine tells none of it, so the kernel's own files are read, where the machine's cgroups are in
 sight. They vanish with the container's last process: read while it lives.
 
     version 1   memory/…/<container>/    memory.max_usage_in_bytes   memory.oom_control
+                                         memory.usage_in_bytes       memory.stat (total_…)
     version 2   …/<container>/           memory.peak (Linux 5.19)    memory.events
+                                         memory.current              memory.stat
 
 Where <container> is, spawner/cgroups.py finds out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from spawner.cgroups import Places, count, is_version_2
+
+CACHE = ("inactive_file", "active_file")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class _Files:
     peak: str
     kills: str
     without_peak: str
+    now: str
+    cache: tuple[str, ...]
 
 
 class CgroupMeter:
@@ -54,10 +62,20 @@ class CgroupMeter:
 
     def read(self, container_id: str) -> Usage | None:
         """Return a container's usage, or None. Never raises and never waits for anybody."""
+        return self._read(container_id, _usage)
+
+    def held_bytes(self, container_id: str) -> int | None:
+        """Return the memory that a container holds now and nobody can take back, or None.
+
+        What is in memory only because a file was read is not held.
+        """
+        return self._read(container_id, _held_bytes)
+
+    def _read(self, container_id: str, reader: Callable[[Path, _Files], T]) -> T | None:
         try:
             files = _files(self._root)
             place = self._places.find(files.root, container_id)
-            return _usage(place, files) if place is not None else None
+            return reader(place, files) if place is not None else None
         except (OSError, ValueError):
             return None
 
@@ -65,9 +83,12 @@ class CgroupMeter:
 def _files(root: Path) -> _Files:
     """Return where version 1 or 2 of cgroups keeps its memory; both there: 1 has the memory."""
     if is_version_2(root):
-        return _Files(root, "memory.peak", "memory.events", "memory.current")
+        now = "memory.current"
+        return _Files(root, "memory.peak", "memory.events", now, now, CACHE)
     peak = "memory.max_usage_in_bytes"  # always there
-    return _Files(root / "memory", peak, "memory.oom_control", peak)
+    total = tuple(f"total_{key}" for key in CACHE)
+    kills, now = "memory.oom_control", "memory.usage_in_bytes"
+    return _Files(root / "memory", peak, kills, peak, now, total)
 
 
 def _usage(place: Path, files: _Files) -> Usage:
@@ -79,6 +100,13 @@ def _usage(place: Path, files: _Files) -> Usage:
         (place / files.without_peak).stat()  # the container is still there, so the kernel is old
         peak = None
     return Usage(peak, kills)
+
+
+def _held_bytes(place: Path, files: _Files) -> int:
+    """Read what is in use, without what the kernel can drop; OSError or ValueError as above."""
+    stat = (place / "memory.stat").read_text("ascii")
+    used = count((place / files.now).read_text("ascii"))
+    return max(0, used - sum(_entry(stat, key) for key in files.cache))
 
 
 def _entry(text: str, key: str) -> int:

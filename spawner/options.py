@@ -1,22 +1,37 @@
-"""What a user may choose when starting a server, and how the choice is checked. Pure.
+"""What a person chooses when starting a server, checked against what they may have. Pure.
 
-Options arrive through five doors (form, query, POST, PUT, PATCH) and may be any JSON. Only one is
-known: `image`, a key of `images:` in labhub.yaml, never an image name.
+Options arrive through five doors (form, query, POST, PUT, PATCH) and may be any JSON. Known are:
+
+    image     a key of `images:` in labhub.yaml, never an image name
+    cpus      a number of cores: 2, 0.5, "0.5"
+    memory    a size with its unit: "4 GiB"
+    gpus      a whole number: 0, "1"
+    session   how long the server may run, with its unit: "4 h"
+
+What is not chosen is the full quota. Choosing less gives less; more is refused, never clipped.
 """
 
-import html
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from spawner import messages
+from hub_config.sizes import parse_bytes, parse_seconds
+from spawner.messages import quotas as messages
 from spawner.quota import Quota
 
 if TYPE_CHECKING:
-    from hub_config.schema import Image
+    from hub_config.schema import Config
 
-# What the hub's own forms send along with the options.
-FORM_EXTRAS = frozenset({"_xsrf"})
+KNOWN = ("image", "cpus", "memory", "gpus", "session")
+CPUS_LEAST = 0.01
+MEMORY_LEAST_BYTES = 64 * 1024**2
+PIDS_LEAST = 32
+SESSION_LEAST_SECONDS = 60
+SESSION_MOST_SECONDS = 366 * 86_400
+_NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,6}", re.ASCII)
 
 
 class OptionRefusedError(ValueError):
@@ -24,43 +39,39 @@ class OptionRefusedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageCard:
-    """One image as the spawn page shows it."""
+class Choice:
+    """The image to start, and what the server gets."""
 
-    key: str
-    title: str
-    image: str
-    description: str
-    built_locally: bool
+    image_key: str
+    quota: Quota
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the spawn page offers: images to choose from, and the limits that will hold."""
+def choose(config: "Config", quota: Quota, options: object, gpus_here: int) -> Choice:
+    """Return what one server gets: `quota` is what its person may have, `gpus_here` the machine.
 
-    images: tuple[ImageCard, ...]
-    limits: tuple[tuple[str, str], ...]
-
-
-def offer(images: "Mapping[str, Image]", quota: Quota, local: Collection[str]) -> Offer:
-    """Return what the spawn page shows; `local` holds the image names that were built here."""
-    cards = tuple(
-        ImageCard(key, card.title, card.image, card.description, card.image in local)
-        for key, card in images.items()
-    )
-    return Offer(cards, messages.limits(quota))
-
-
-def choose_image(images: Collection[str], options: object) -> str:
-    """Return the key of the image to start; raise OptionRefusedError for anything not on offer."""
+    Raises OptionRefusedError for anything that is not on offer.
+    """
     if not isinstance(options, dict):
         raise OptionRefusedError(messages.OPTIONS_NOT_AN_OBJECT)
-    unknown = sorted(str(key) for key in options if key != "image")
+    unknown = sorted(str(key) for key in options if key not in KNOWN)
     if unknown:
-        raise OptionRefusedError(messages.unknown_option(unknown[0]))
-    if "image" not in options:
-        return next(iter(images))
-    choice = options["image"]
+        raise OptionRefusedError(messages.unknown_option(unknown[0], KNOWN))
+    memory_bytes = _memory(quota, options)
+    chosen = replace(
+        quota,
+        cpus=_cpus(quota, options),
+        memory_bytes=memory_bytes,
+        shm_bytes=min(quota.shm_bytes, memory_bytes),
+        pids=_pids(quota, memory_bytes),
+        gpus=_gpus(quota, options, gpus_here),
+        session_seconds=_session(quota, options),
+    )
+    return Choice(_image(config.images, options), chosen)
+
+
+def _image(images: Collection[str], options: Mapping[str, object]) -> str:
+    """Return the key of the image to start; the first one when none is chosen."""
+    choice = options.get("image", next(iter(images)))
     if not isinstance(choice, str):
         raise OptionRefusedError(messages.IMAGE_NOT_A_WORD)
     if choice not in images:
@@ -68,23 +79,83 @@ def choose_image(images: Collection[str], options: object) -> str:
     return choice
 
 
-def from_form(fields: Mapping[str, list[str]]) -> dict[str, object]:
-    """Return the options of a form or query: single values as they are, the rest to be refused."""
-    return {
-        key: values[0] if len(values) == 1 else values
-        for key, values in fields.items()
-        if key not in FORM_EXTRAS
-    }
+def _cpus(quota: Quota, options: Mapping[str, object]) -> float:
+    if "cpus" not in options:
+        return quota.cpus
+    cpus = _number(options["cpus"], _NUMBER, "cpus")
+    if cpus > quota.cpus:
+        raise OptionRefusedError(messages.too_much(messages.cores(quota.cpus)))
+    if cpus < CPUS_LEAST:
+        raise OptionRefusedError(messages.too_little(messages.cores(CPUS_LEAST)))
+    return float(cpus)
 
 
-def form(offered: Offer) -> str:
-    """Return the bare HTML of the choice, for pages that do not draw `offer` themselves."""
-    rows = [_row(card, checked=index == 0) for index, card in enumerate(offered.images)]
-    return "<fieldset><legend>Image</legend>" + "".join(rows) + "</fieldset>"
+def _memory(quota: Quota, options: Mapping[str, object]) -> int:
+    if "memory" not in options:
+        return quota.memory_bytes
+    memory_bytes = _quantity(options["memory"], parse_bytes, "memory")
+    if memory_bytes > quota.memory_bytes:
+        raise OptionRefusedError(messages.too_much(messages.memory(quota.memory_bytes)))
+    if memory_bytes < MEMORY_LEAST_BYTES:
+        raise OptionRefusedError(messages.too_little(messages.memory(MEMORY_LEAST_BYTES)))
+    return memory_bytes
 
 
-def _row(card: ImageCard, *, checked: bool) -> str:
-    """Return one radio button with its label."""
-    mark = " checked" if checked else ""
-    value, title = html.escape(card.key), html.escape(card.title)
-    return f'<label><input type="radio" name="image" value="{value}"{mark}> {title}</label>'
+def _pids(quota: Quota, memory_bytes: int) -> int:
+    """Share processes out like memory where a person may have several servers; else all.
+
+    Each has the least that a server starts with, and of the rest its share. So where the memory of
+    several servers fits, their processes do.
+    """
+    if quota.servers == 1 or memory_bytes == quota.memory_bytes:
+        return quota.pids
+    least = min(PIDS_LEAST, quota.pids // quota.servers)
+    rest = quota.pids - least * quota.servers
+    return max(PIDS_LEAST, least + rest * memory_bytes // quota.memory_bytes)
+
+
+def _gpus(quota: Quota, options: Mapping[str, object], gpus_here: int) -> int:
+    if "gpus" not in options:
+        return min(quota.gpus, gpus_here)
+    gpus = _number(options["gpus"], _WHOLE, "gpus")
+    if not isinstance(gpus, int) or gpus < 0:
+        raise OptionRefusedError(messages.WANTED["gpus"])
+    if gpus > quota.gpus:
+        raise OptionRefusedError(messages.too_much(messages.gpus(quota.gpus)))
+    if gpus > gpus_here:
+        none = messages.NO_GPU if gpus_here == 0 else messages.fewer_gpus_here(gpus_here)
+        raise OptionRefusedError(none)
+    return gpus
+
+
+def _session(quota: Quota, options: Mapping[str, object]) -> int | None:
+    if "session" not in options:
+        return quota.session_seconds
+    seconds = _quantity(options["session"], parse_seconds, "session")
+    most = SESSION_MOST_SECONDS if quota.session_seconds is None else quota.session_seconds
+    if seconds > most:
+        raise OptionRefusedError(messages.too_long(most))
+    if seconds < SESSION_LEAST_SECONDS:
+        raise OptionRefusedError(messages.too_short(SESSION_LEAST_SECONDS))
+    return seconds
+
+
+def _number(value: object, written: re.Pattern[str], option: str) -> int | float:
+    """Return a JSON number, or one that a form wrote as text; no infinity, no NaN, no boolean."""
+    if isinstance(value, str) and written.fullmatch(value):
+        return float(value) if "." in value else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise OptionRefusedError(messages.WANTED[option])
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionRefusedError(messages.WANTED[option])
+    return value
+
+
+def _quantity(value: object, parse: Callable[[object], int], option: str) -> int:
+    """Return a number with its unit, which is always a text."""
+    try:
+        if isinstance(value, str):
+            return parse(value)
+    except ValueError:
+        pass
+    raise OptionRefusedError(messages.WANTED[option])

@@ -1,7 +1,8 @@
 """What JupyterHub's pages ask of a server: what is on offer, how far it is, how it last ended."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -9,12 +10,15 @@ from traitlets import Callable, default
 from traitlets import Instance as InstanceOf
 
 from hub_config.instance import Instance
-from spawner import messages, options
+from spawner import messages, offer
 from spawner.container import identity_labels
 from spawner.desk import Desk, desk
+from spawner.gate import Gate
+from spawner.machine import MachineUnknownError
 from spawner.progress import Steps
-from spawner.quota import Person, effective
+from spawner.quota import Person
 from spawner.runs import Holder, Receipt
+from spawner.store import StoreError
 
 
 class PagesSpawner(DockerSpawner):
@@ -59,12 +63,15 @@ class PagesSpawner(DockerSpawner):
         """Return what was killed for its memory inside this run, newest first."""
         return await self._desk.receipts.kernels(self._holder)
 
-    @property
-    def offer(self) -> options.Offer:
-        """What the spawn page shows: images to choose from and the limits that will hold."""
+    async def offer(self) -> offer.Offer:
+        """Return what the start page shows: images and sizes to choose from, and the limits."""
         config = self.current_config()
-        quota = effective(config, self.person, datetime.now().astimezone())
-        return options.offer(config.images, quota, self._desk.images.built_here)
+        gate = Gate(self._desk, config, self.person)
+        left = {}
+        with contextlib.suppress(StoreError, MachineUnknownError):  # the start will say it
+            left = await asyncio.to_thread(gate.left, self._holder)
+        local, gpus_here = self._desk.images.built_here, self._desk.gpus_here
+        return offer.offer(config.images, local, gate.entitlement, left, gpus_here)
 
     @default("options_form")
     def _default_options_form(self) -> Any:  # noqa: ANN401
@@ -74,7 +81,7 @@ class PagesSpawner(DockerSpawner):
         """Return the choice as bare HTML, after a look at the images."""
         cards = self.current_config().images.values()
         await self._desk.images.look_at_all(tuple(card.image for card in cards))
-        return options.form(self.offer)
+        return offer.form(await self.offer())
 
     @default("apply_user_options")
     def _default_apply_user_options(self) -> Any:  # noqa: ANN401
@@ -83,7 +90,7 @@ class PagesSpawner(DockerSpawner):
 
     @default("options_from_form")
     def _default_options_from_form(self) -> Any:  # noqa: ANN401
-        return options.from_form
+        return offer.from_form
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Yield the steps of this start, from the first on."""

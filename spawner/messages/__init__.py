@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub_config.sizes import format_bytes, format_share
+from spawner.messages.quotas import cores, gpus, session
+from spawner.messages.text import short
 from spawner.messages.times import end as end_of_time
 from spawner.quota import Quota
 from spawner.runs import Kind, Reason, Receipt
@@ -22,8 +24,6 @@ STEP_CREATE = "Creating the container"
 STEP_START = "Starting the container"
 STEP_WAIT = "Waiting for JupyterLab to answer"
 
-OPTIONS_NOT_AN_OBJECT = "The options for a server must be a JSON object."
-IMAGE_NOT_A_WORD = "The option image must be one word: the name of an image on the start page."
 NO_ACCOUNT = "There is no account for this user yet: sign in once first."
 ENGINE_UNAVAILABLE = (
     "Docker does not answer at the moment, so the server could not be started. "
@@ -49,23 +49,13 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 def limits(quota: Quota) -> tuple[tuple[str, str], ...]:
     """Return the limits of a server as name and value."""
-    cores = "1 core" if quota.cpus == 1 else f"{quota.cpus:g} cores"
-    return (
-        ("CPU", cores),
-        ("Memory", format_bytes(quota.memory_bytes)),
-        ("Shared memory", format_bytes(quota.shm_bytes)),
-        ("Processes", str(quota.pids)),
-    )
-
-
-def unknown_option(key: str) -> str:
-    """Say that there is no such option."""
-    return f"There is no option {_short(key)}; the only one is image."
-
-
-def unknown_image(choice: str, images: Collection[str]) -> str:
-    """Say that this image is not on offer, and which are."""
-    return f"There is no image {_short(choice)}; choose one of: {', '.join(images)}."
+    rows = [("CPU", cores(quota.cpus)), ("Memory", format_bytes(quota.memory_bytes))]
+    if quota.gpus:
+        rows.append(("GPU", gpus(quota.gpus)))
+    if quota.session_seconds is not None:
+        rows.append(("Session", session(quota.session_seconds)))
+    rows += [("Shared memory", format_bytes(quota.shm_bytes)), ("Processes", str(quota.pids))]
+    return tuple(rows)
 
 
 def image_missing(image: str) -> str:
@@ -77,7 +67,7 @@ def image_missing(image: str) -> str:
 
 def refused(sentence: str) -> str:
     """Say that the engine would not run the container, in the engine's own words."""
-    return f"Docker refused to start the server: {_short(sentence, 300)}"
+    return f"Docker refused to start the server: {short(sentence, 300)}"
 
 
 def storage(problem: str) -> str:
@@ -119,6 +109,14 @@ def ended(exit_code: int, *, out_of_memory: bool, memory_bytes: int) -> str:
             f"most likely because it needed more than its limit of {limit} of memory."
         )
     return f"The server ended while it was starting, with exit code {exit_code}."
+
+
+def not_as_decided(keys: Collection[str]) -> str:
+    """Say that the engine made another container; `keys` are its words for what is different."""
+    return (
+        f"Docker made this server in another way than decided ({', '.join(keys)}), so it was "
+        "removed before anybody could use it; tell your administrator."
+    )
 
 
 def no_address(network: str) -> str:
@@ -265,15 +263,9 @@ def as_html(sentence: str, tail: Collection[str]) -> str:
     return f'{paragraph}<p>The last lines of its log:</p><pre class="log-tail">{lines}</pre>'
 
 
-def _short(text: str, length: int = 60) -> str:
-    """Return text that came from outside, printable and not longer than a line."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return printable if len(printable) <= length else printable[: length - 1] + "…"
-
-
 def engine_trouble(detail: str) -> str:
     """Say on every page that the engine is away; the detail is for admins."""
-    known = f" (Docker: {_short(detail, 200)})" if detail else ""
+    known = f" (Docker: {short(detail, 200)})" if detail else ""
     return (
         "Docker does not answer at the moment. Servers that run go on; none can be started or "
         f"stopped until it is back.{known}"
@@ -296,4 +288,4 @@ def image_fetching(image: str, progress: str) -> str:
 
 def image_not_fetched(image: str, why: str) -> str:
     """Say that an image could not be fetched, in the engine's own words."""
-    return f"The image {image} could not be fetched ({_short(why, 300)}); tell your administrator."
+    return f"The image {image} could not be fetched ({short(why, 300)}); tell your administrator."

@@ -61,6 +61,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "LABHUB_BUNDLE": "labhub-server-0123456789ab",
         "LABHUB_CGROUP": "/sys/fs/cgroup",
         "LABHUB_ENGINE_PATIENCE": "1",
+        "LABHUB_PROC": "/proc",
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import engine_answers as answers
-from spawner.engine_answers import Container, Image, Listed, read
+from spawner.engine_answers import Container, Image, Listed, Made, read
 from spawner.engine_errors import UnknownError
 
 ENTRY: dict[str, Any] = {
@@ -25,6 +25,7 @@ INSPECT: dict[str, Any] = {
         "StartedAt": "2026-11-24T19:10:29.747945123Z",
         "FinishedAt": "2026-11-24T20:10:29.5+01:00",
     },
+    "HostConfig": {"Memory": 1 << 30}, "Mounts": [{"Type": "bind"}],
     "NetworkSettings": {"Networks": {"n": {"IPAddress": "172.18.0.2"}}},
 }  # fmt: skip
 AT = datetime(2026, 11, 24, 19, 10, 29, tzinfo=UTC)
@@ -46,6 +47,7 @@ def test_a_container() -> None:
         addresses={"n": "172.18.0.2"},
         started_at=AT.replace(microsecond=747945),
         finished_at=AT.replace(microsecond=500000),
+        made=Made(INSPECT["Config"], {"Memory": 1 << 30}, ({"Type": "bind"},)),
     )
 
 

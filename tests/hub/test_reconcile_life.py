@@ -226,7 +226,7 @@ def test_a_start_cancelled_in_a_create_that_fails_later_does_not_end_the_next_on
 ) -> None:
     life.press(ADA, 1)
     life.press(ADA)  # cancels
-    life.press(ADA, 8)
+    life.press(ADA, 9)
     assert served(life)
     [create] = life.engine.calls
     create.answer()  # the connection broke
@@ -239,14 +239,14 @@ def test_a_start_cancelled_in_a_create_that_fails_later_does_not_end_the_next_on
 
 
 def test_polls_that_are_late_do_not_end_the_next_server(life: Life) -> None:
-    life.press(ADA, 8)
+    life.press(ADA, 9)
     life.engine.drop(life.boxes()[0])
     life.make_round(1)
     life.make_round(1)
     polls = list(life.engine.calls)
     assert [call.name for call in polls] == ["container", "container"]
     life.press(ADA, 2)  # Stop: nothing is there, so it is quick
-    life.press(ADA, 3)  # Start
+    life.press(ADA, 4)  # Start
     life.hold()
     for poll in polls:
         life.answer(poll)
@@ -256,7 +256,7 @@ def test_polls_that_are_late_do_not_end_the_next_server(life: Life) -> None:
 
 
 def test_a_start_over_a_server_that_died_ends_that_one_first(life: Life) -> None:
-    life.press(ADA, 8)
+    life.press(ADA, 9)
     life.engine.drop(life.boxes()[0])
     life.make_round(1)  # its poll is under way
     life.start_over(ADA)
@@ -268,7 +268,7 @@ def test_a_start_over_a_server_that_died_ends_that_one_first(life: Life) -> None
 
 
 def test_a_server_whose_address_nobody_noted_is_found_when_the_engine_answers(life: Life) -> None:
-    life.press(ADA, 3)
+    life.press(ADA, 4)
     [box] = life.boxes()
     assert box.running
     life.crash()
@@ -303,7 +303,7 @@ def test_a_list_that_comes_while_somebody_starts_closes_nothing(life: Life) -> N
 def test_a_start_that_is_quicker_than_a_round_is_left_alone(life: Life) -> None:
     life.make_round()
     [listed] = life.engine.calls
-    life.press(ADA, 8)
+    life.press(ADA, 9)
     assert served(life)
     life.answer(listed)
     life.loop.settle()

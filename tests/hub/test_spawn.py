@@ -104,8 +104,8 @@ def test_a_warm_start_makes_no_needless_calls(lab: Lab, fake_engine: FakeEngine)
     made = [(call.method, call.path.rpartition("/")[2]) for call in calls]
     changes = [call for call in made if call[0] != "GET"]
     assert changes == [("POST", "create"), ("POST", "create"), ("POST", "start")]
-    # image, leftovers, address; one more a second while it is slow, or a look by the watch
-    assert 3 <= len(made) - len(changes) <= 6
+    # image, leftovers, limits, address; one more a second while it is slow, or a look by the watch
+    assert 4 <= len(made) - len(changes) <= 7
 
 
 def test_the_limits_of_the_file_reach_the_engine_and_the_server(
@@ -150,8 +150,12 @@ OPTION = "The option image must be one word: the name of an image on the start p
         ({"image": "x"}, "There is no image x; choose one of: tensorflow."),
         ({"image": ["tensorflow"]}, OPTION),
         ({"image": None}, OPTION),
-        ({"memory": "1 TiB"}, "There is no option memory; the only one is image."),
-        ({"image": "tensorflow", "gpus": 8}, "There is no option gpus; the only one is image."),
+        ({"memory": "1 TiB"}, "You may have at most 1 GiB of memory; choose that or less."),
+        ({"image": "tensorflow", "gpus": 8}, "You may have at most 1 GPU; choose that or less."),
+        (
+            {"mem_limit": "1 TiB"},
+            "There is no option mem_limit; there are image, cpus, memory, gpus and session.",
+        ),
     ],
 )
 def test_options_that_are_not_on_offer(

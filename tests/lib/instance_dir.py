@@ -36,11 +36,21 @@ class InstanceDir:
         self.network = f"{self.name}-users"
         self.bundle = "labhub-server-test"
         self.port, self.api_port, self.hub_port, self.accounts_port = free_ports(4)
-        for each in (self.secrets, self.state, self.state / "passwd", self.volumes):
+        self.proc = folder / "proc"
+        for each in (self.secrets, self.state, self.state / "passwd", self.volumes, self.proc):
             each.mkdir(mode=0o700, parents=True)
         for name in SECRETS:
             self._write_secret(name, secrets.token_hex(32))
         self.config.write_text(config)
+        self.machine(memory_bytes=1 << 40)
+
+    def machine(self, memory_bytes: int, *, free_bytes: int | None = None) -> None:
+        """Let the machine have so much memory; the hub takes notice within ten seconds."""
+        free = memory_bytes if free_bytes is None else free_bytes
+        kib = f"MemTotal: {memory_bytes >> 10} kB\nMemAvailable: {free >> 10} kB\n"
+        (self.proc / "meminfo").write_text(kib)
+        (self.proc / "stat").write_text("".join(f"cpu{core} 0 0\n" for core in range(8)))
+        (self.proc / "swaps").write_text("Filename Type Size Used Priority\n")
 
     def _write_secret(self, name: str, value: str) -> None:
         path = self.secrets / name
@@ -80,4 +90,5 @@ class InstanceDir:
             "LABHUB_NETWORK": self.network,
             "LABHUB_GATEWAY": "127.0.0.1",
             "LABHUB_BUNDLE": self.bundle,
+            "LABHUB_PROC": str(self.proc),
         }

@@ -43,7 +43,8 @@ class Life(RuleBasedStateMachine):
         self.wrong: list[Receipt] = []
         self.was_written = True
         labels = {**identity_labels("another", *ADA), "labhub.instance": "another"}
-        self.stranger = self.engine.add("another-ada", labels, LAB.network)
+        body = {"Labels": labels, "HostConfig": {"NetworkMode": LAB.network}}
+        self.stranger = self.engine.add("another-ada", body)
         self.engine.run(self.stranger)
         clock = SimpleNamespace(time_ns=self.engine.tick)
         self.patches = [

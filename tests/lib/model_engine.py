@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spawner.engine_answers import Container, Listed
+from spawner.engine_answers import Container, Listed, Made
 from spawner.engine_calls import CALLS
 from spawner.engine_errors import ConflictError, EngineError, NotFoundError, UnavailableError
 from spawner.events import Event
@@ -27,6 +27,7 @@ class Box:
     name: str
     labels: Mapping[str, str]
     network: str
+    body: Mapping[str, Any]
     status: str = "created"
     exit_code: int = 0
     oom: bool = False
@@ -113,11 +114,12 @@ class ModelEngine:
         """Return a moment later than any before."""
         return EPOCH + timedelta(microseconds=self.tick() // 1000)
 
-    def add(self, name: str, labels: Mapping[str, str], network: str) -> Box:
+    def add(self, name: str, body: Mapping[str, Any]) -> Box:
         """Make a container."""
         if any(box.name == name for box in self.boxes.values()):
             raise ConflictError(f"the name {name} is taken")
-        box = Box(str(next(self._numbers)), name, labels, network)
+        network = body["HostConfig"]["NetworkMode"]
+        box = Box(str(next(self._numbers)), name, body["Labels"], network, body)
         self.boxes[box.id] = box
         self._tell("create", box)
         return box
@@ -206,8 +208,7 @@ class EngineClient:
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         """Create a container."""
-        network = body["HostConfig"]["NetworkMode"]
-        return await self._ask("create", lambda: self._engine.add(name, body["Labels"], network).id)
+        return await self._ask("create", lambda: self._engine.add(name, body).id)
 
     async def start(self, container: str) -> None:
         """Start it."""
@@ -264,7 +265,7 @@ def _state(box: Box) -> Container:
     addresses = {box.network: box.address if box.running else ""}
     return Container(
         box.id, box.name, box.status, box.exit_code, box.oom, "", dict(box.labels), addresses,
-        box.started_at, box.finished_at,
+        box.started_at, box.finished_at, Made(box.body, box.body["HostConfig"], ()),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 from hub_config.hub import LabHub
 from hub_config.instance import Instance
 from hub_config.schema import Config
+from spawner.capacity import Facts
 from spawner.container import Server
 from spawner.desk import Desk
 from spawner.launch import Launch
@@ -106,9 +107,9 @@ class ModelLaunch(Launch):
             "lab/image:1", "volume", "/home", "/", "/bin/sh", "/passwd", "/group", self.quota,
         )  # fmt: skip
 
-    async def _create(self, server: Server, body: dict[str, Any]) -> str:
+    async def _create(self, server: Server) -> str:
         self._world.wanted[self.name] = self.holder
-        return await super()._create(server, body)
+        return await super()._create(server)
 
     async def failed(self, *arguments: Any) -> Any:
         """Fail: nobody expects this server any more."""
@@ -171,11 +172,15 @@ class StoreClient:
 
 
 class Nothing:
-    """No cgroups to read memory from, and no images to look into."""
+    """No cgroups to read memory from, no images to look into, and a machine without an end."""
 
     def read(self, _container: str) -> Usage | None:
         """Return nothing."""
         return None
+
+    def look(self, _containers: object) -> Facts:
+        """Return a machine on which everything fits."""
+        return Facts(memory_bytes=1 << 50, cpus=1)
 
     async def tidy(self) -> None:
         """Leave nothing behind: nothing was done."""
@@ -194,7 +199,7 @@ class ModelHub:
         self.desk = Desk(LAB)
         self.desk.engine = self._client  # type: ignore[assignment]
         self.desk.store = self._store  # type: ignore[misc, assignment]
-        self.desk.meter = self.desk.images = Nothing()  # type: ignore[assignment]
+        self.desk.meter = self.desk.images = self.desk.machine = Nothing()  # type: ignore[assignment]
         self.users: dict[str, Any] = {}
         self.watch = Watch(self.desk, self)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -182,3 +182,33 @@ def test_a_pipe_in_place_of_a_directory_is_no_wait(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("memory\n")
     os.mkfifo(tmp_path / ID)
     assert CgroupMeter(tmp_path).read(ID) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "version", "files"),
+    [
+        pytest.param(
+            f"memory/docker/{ID}", V1,
+            {"memory.usage_in_bytes": f"{5 * GIB}\n",
+             "memory.stat": f"inactive_file 1\ntotal_inactive_file {GIB}\ntotal_active_file 7\n"},
+            id="v1",
+        ),
+        pytest.param(
+            f"docker/{ID}", V2,
+            {"memory.current": f"{5 * GIB}\n",
+             "memory.stat": f"anon 1\ninactive_file {GIB}\nactive_file 7\n"},
+            id="v2",
+        ),
+    ],
+)  # fmt: skip
+def test_what_was_only_read_is_not_held(
+    tmp_path: Path, place: str, version: dict[str, str], files: dict[str, str]
+) -> None:
+    directory = container(tmp_path, place, version)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    meter = CgroupMeter(tmp_path)
+    assert meter.held_bytes(ID) == 4 * GIB - 7
+    assert meter.held_bytes(OTHER) is None
+    (directory / "memory.stat").write_text("anon 1\n")
+    assert meter.held_bytes(ID) is None

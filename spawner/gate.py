@@ -1,0 +1,91 @@
+"""The gate: one more server begins only if everything has room for it, decided where it is noted.
+
+What was begun is read, judged and added to in one transaction of the store, so that of any number
+of starts at once each sees all that came before it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
+from spawner.capacity import capacity
+from spawner.quota import Person, Quota, effective, totals
+from spawner.runs import Holder, Run
+from spawner.store import Ledger
+
+if TYPE_CHECKING:
+    from hub_config.schema import Config
+    from spawner.desk import Desk
+
+
+class NotAdmittedError(Exception):
+    """There is no room for the server; the text is one sentence for its user."""
+
+
+class Gate:
+    """What one person's servers have to pass. The configuration is the one that holds now."""
+
+    def __init__(self, desk: "Desk", config: "Config", person: Person) -> None:
+        """Decide nothing yet."""
+        self._desk, self._config = desk, config
+        self._person, self._moment = person, datetime.now().astimezone()
+        self.entitlement = effective(config, person, self._moment)
+
+    def begin(self, name: str, image: str, holder: Holder, wanted: Quota) -> Run:
+        """Note that a server of this size begins, or raise NotAdmittedError and note nothing.
+
+        It waits for the store and reads files: not for the event loop. Raises StoreError and
+        MachineUnknownError, too.
+        """
+        run = _run(name, image, holder, wanted, self._person.groups)
+
+        def decide(ledger: Ledger) -> Run:
+            answer = admit(wanted, self._pots(ledger, holder))
+            if isinstance(answer, Refused | Wait):
+                raise NotAdmittedError(answer.sentence)
+            ledger.begin(run)
+            return run
+
+        return self._desk.store.transact(decide)
+
+    def left(self, holder: Holder) -> dict[Measure, Pot]:
+        """Return what there is at this moment for a server of this holder. Raises as `begin`."""
+        return self._desk.store.transact(lambda ledger: tightest(self._pots(ledger, holder)))
+
+    def _pots(self, ledger: Ledger, holder: Holder) -> list[Pot]:
+        runs = ledger.open_runs()
+        facts = self._desk.machine.look([run.container for run in runs if run.container])
+        return list(
+            pots(
+                holder,
+                [counted(run, self._whole) for run in runs],
+                self.entitlement,
+                totals(self._config, self._person.groups, self._moment),
+                capacity(self._config.host, facts),
+            )
+        )
+
+    def _whole(self, run: Run) -> Quota:
+        """Return what the holder of a run may have."""
+        return effective(self._config, Person(run.holder.user, run.groups), self._moment)
+
+
+def _run(name: str, image: str, holder: Holder, quota: Quota, groups: frozenset[str]) -> Run:
+    """Return a run that begins now, with all that it may use."""
+    began, session = datetime.now(UTC), quota.session_seconds
+    return Run(
+        name=name,
+        holder=holder,
+        image=image,
+        memory_bytes=quota.memory_bytes,
+        began=began,
+        cpus=quota.cpus,
+        pids=quota.pids,
+        gpus=quota.gpus,
+        shm_bytes=quota.shm_bytes,
+        groups=groups,
+        session_seconds=session,
+        idle_seconds=quota.idle_seconds,
+        extend_seconds=quota.extend_seconds,
+        ends_at=None if session is None else began + timedelta(seconds=session),
+    )

@@ -1,0 +1,168 @@
+"""What the start page offers fits: every step of it can be chosen, and the first is the most."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from hub_config.schema import Config
+from spawner.admission import Admitted, InUse, Room, admit, pots, tightest
+from spawner.offer import ImageCard, Offer, Size, Step, form, from_form, offer
+from spawner.options import choose
+from spawner.quota import Quota
+from spawner.runs import Holder
+
+MIB, GIB, HOUR = 1024**2, 1024**3, 3600
+CONFIG = Config.model_validate(
+    {
+        "images": {
+            "tensorflow": {
+                "title": "TensorFlow 2.9", "image": "tensorflow/tensorflow:2.9.0-gpu-jupyter",
+                "description": "Keras",
+            },
+            "plain": {"title": "Plain <Python>", "image": "labhub/plain:local"},
+        }
+    }
+)  # fmt: skip
+CARDS = (
+    ImageCard(
+        "tensorflow", "TensorFlow 2.9", "tensorflow/tensorflow:2.9.0-gpu-jupyter", "Keras", False
+    ),
+    ImageCard("plain", "Plain <Python>", "labhub/plain:local", "", True),
+)
+QUOTA = Quota(
+    cpus=2.0, memory_bytes=8 * GIB, shm_bytes=GIB, pids=512, gpus=1, session_seconds=3 * HOUR
+)
+ADA = Holder("ada", "")
+
+
+def offered(quota: Quota, *in_use: InUse, host: Room | None = None, gpus_here: int = 0) -> Offer:
+    left = tightest(pots(ADA, in_use, quota, {}, host or Room()))
+    return offer(CONFIG.images, {"labhub/plain:local"}, quota, left, gpus_here)
+
+
+def steps(*pairs: tuple[str, str]) -> tuple[Step, ...]:
+    return tuple(Step(*pair) for pair in pairs)
+
+
+def test_the_whole_quota_is_the_first_step_of_everything() -> None:
+    assert offered(QUOTA) == Offer(
+        images=CARDS,
+        sizes=(
+            Size("cpus", "CPU", steps(("2", "2 cores"), ("1", "1 core"), ("0.5", "0.5 cores"))),
+            Size("memory", "Memory", steps(
+                ("8192 MiB", "8 GiB"), ("4096 MiB", "4 GiB"), ("2048 MiB", "2 GiB"),
+                ("1024 MiB", "1 GiB"), ("512 MiB", "512 MiB"),
+            )),
+            Size("session", "Runs for at most", steps(
+                ("10800 s", "3 h"), ("7200 s", "2 h"), ("3600 s", "1 h")
+            )),
+        ),
+        limits=(
+            ("CPU", "2 cores"), ("Memory", "8 GiB"), ("Session", "3 h"),
+            ("Shared memory", "1 GiB"), ("Processes", "512"),
+        ),
+    )  # fmt: skip
+
+
+def test_gpus_are_offered_where_there_are_some() -> None:
+    [_, _, gpus, _] = offered(QUOTA, gpus_here=4).sizes
+    assert gpus == Size("gpus", "GPU", steps(("1", "1 GPU"), ("0", "None")))
+    assert ("GPU", "1 GPU") in offered(QUOTA, gpus_here=4).limits
+
+
+def test_no_limit_is_a_choice_and_so_is_any() -> None:
+    session = offered(Quota(1, GIB, GIB, 64)).sizes[-1]
+    assert session.steps[0] == Step("", "No limit")
+    assert session.steps[1:3] == steps(("604800 s", "7 d"), ("259200 s", "3 d"))
+
+
+OTHER = InUse(Holder("ada", "night"), frozenset(), 1.5, 5 * GIB, 64)
+
+
+def test_less_is_offered_when_the_rest_is_taken_and_it_is_said_why() -> None:
+    several = Quota(2.0, 8 * GIB, GIB, 512, servers=2)
+    cpus, memory, _ = offered(several, OTHER).sizes
+    assert cpus == Size(
+        "cpus", "CPU", steps(("0.5", "0.5 cores")),
+        "You may have 2 cores in all, and your other servers leave 0.5 cores: "
+        "choose at most that, or stop another server first.",
+    )  # fmt: skip
+    assert [step.text for step in memory.steps] == ["3 GiB", "2 GiB", "1 GiB", "512 MiB"]
+    assert memory.hint.startswith("You may have 8 GiB of memory in all, and your other servers lea")
+
+
+@pytest.mark.parametrize(
+    ("servers", "other", "host", "problem"),
+    [
+        (1, OTHER, Room(),
+         "You may run one server at a time, and another one of yours runs: stop it first."),
+        (2, InUse(Holder("ada", "x"), frozenset(), 2.0, GIB, 64), Room(),
+         "You may have 2 cores in all, and your other servers have all of it: stop one first."),
+        (1, InUse(Holder("bob", ""), frozenset(), 1, 16 * GIB, 64), Room(16 * GIB),
+         "This machine has no memory left for servers: try again when others have stopped theirs."),
+        (1, InUse(Holder("bob", ""), frozenset(), 1, 16 * GIB - 32 * MIB, 64), Room(16 * GIB),
+         "This machine has 32 MiB of memory left for servers: "
+         "choose at most that, or try again when others have stopped theirs."),
+    ],
+)  # fmt: skip
+def test_where_nothing_is_left_nothing_is_offered(
+    servers: int, other: InUse, host: Room, problem: str
+) -> None:
+    found = offered(Quota(2.0, 8 * GIB, GIB, 512, servers=servers), other, host=host)
+    assert (found.problem, found.sizes) == (problem, ())
+
+
+@given(
+    st.builds(
+        Quota,
+        cpus=st.floats(min_value=0.01, max_value=300),
+        memory_bytes=st.integers(1 << 30, 1 << 49),
+        shm_bytes=st.just(MIB),
+        pids=st.integers(2048, 4096),
+        gpus=st.integers(0, 3),
+        servers=st.just(2),
+        session_seconds=st.none() | st.integers(60, 10**7),
+    ),
+    st.floats(min_value=0, max_value=1),
+    st.integers(0, 4),
+)
+def test_every_step_is_a_choice_that_fits(quota: Quota, share: float, gpus_here: int) -> None:
+    memory = f"{max(64 * MIB, int(quota.memory_bytes * share))} B"
+    other = choose(CONFIG, quota, {"cpus": max(0.01, quota.cpus * share), "memory": memory}, 0)
+    size = other.quota
+    taken = InUse(Holder("ada", "x"), frozenset(), size.cpus, size.memory_bytes, size.pids)
+    found = offered(quota, taken, gpus_here=gpus_here)
+    assume(not found.problem)
+    for step in (0, -1):
+        fields = {size.key: [size.steps[step].value] for size in found.sizes}
+        choice = choose(CONFIG, quota, from_form(fields), gpus_here)
+        assert admit(choice.quota, pots(ADA, [taken], quota, {}, Room())) == Admitted()
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({}, {}),
+        ({"image": ["plain"]}, {"image": "plain"}),
+        ({"image": ["plain"], "_xsrf": ["t"]}, {"image": "plain"}),
+        ({"image": ["plain", "tensorflow"]}, {"image": ["plain", "tensorflow"]}),
+        ({"image": []}, {"image": []}),
+        ({"image": [""]}, {"image": ""}),
+        ({"gpus": ["8"]}, {"gpus": "8"}),
+        ({"session": [""], "cpus": ["", ""]}, {"cpus": ["", ""]}),
+    ],
+)
+def test_form_fields(fields: dict[str, list[str]], options: dict[str, object]) -> None:
+    assert from_form(fields) == options
+
+
+def test_the_bare_form_is_labelled_and_escaped() -> None:
+    bare = Offer(CARDS, (Size("cpus", "CPU", steps(("1", "1 <core>"))),), ())
+    assert form(bare) == (
+        "<fieldset><legend>Image</legend>"
+        '<label><input type="radio" name="image" value="tensorflow" checked> '
+        "TensorFlow 2.9</label>"
+        '<label><input type="radio" name="image" value="plain"> Plain &lt;Python&gt;</label>'
+        "</fieldset>"
+        '<label>CPU <select name="cpus"><option value="1">1 &lt;core&gt;</option></select></label>'
+    )
