@@ -146,7 +146,6 @@ class Watch:
             self._desk.detach(self._act(action))
         await self._measure([each.id for each in listed if not each.ended])
         await self._desk.images.tidy()
-        await self._desk.images.tidy()
 
     async def _act(self, action: Action) -> None:
         """Do one thing; what fails is done by the next round."""

@@ -36,7 +36,7 @@ remove_all() {
 # Only what up wrote; an admin's own files beside it stay, and the directory with them.
 remove_directory() {
     log=$scratch/log
-    for name in labhub.yaml instance.env hub.env secrets state volumes up.log up.log.old .labhub.yaml.new .instance.env.new; do
+    for name in labhub.yaml labhub.schema.json instance.env hub.env secrets state volumes up.log up.log.old .labhub.yaml.new .instance.env.new; do
         rm -rf --one-file-system "${dir:?}/$name"
     done
     if [ ! -d "$dir" ] || rmdir "$dir" 2>/dev/null; then

@@ -35,7 +35,7 @@ POINTS_AT_LEAST = 40
 DAYS = 3
 DEATH_SECONDS = 5
 # Images are fetched in the background; no server's life depends on it.
-NOT_IN_A_LIFE = {"pull:before", "pull:after"}
+NOT_IN_A_LIFE = {"pull:before", "pull:after", "store.note_times:before", "store.note_times:after"}
 
 
 @dataclass(frozen=True)

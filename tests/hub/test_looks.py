@@ -12,6 +12,7 @@ from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
 from spawner.engine_errors import NotFoundError, UnknownError
+from spawner.images import Images
 from spawner.launch import Launch, Request
 from spawner.progress import Steps
 from spawner.quota import Quota
@@ -58,6 +59,7 @@ class Told:
 def desk_with(engine: Any, folder: Path) -> Desk:
     desk = Desk(dataclasses.replace(LAB, state_dir=folder))
     desk.engine = engine
+    desk.images = Images(engine, {})
     return desk
 
 

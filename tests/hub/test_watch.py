@@ -17,6 +17,7 @@ import requests
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Store
 from tests.lib.fake_engine import FakeEngine
+from tests.lib.instance_dir import DEFAULT_CONFIG
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.person import Person, words
@@ -24,6 +25,9 @@ from tests.lib.person import Person, words
 CULLER_TOKEN = secrets.token_hex(16)
 ADA = Holder("ada", "")
 OFTEN = 10**6
+# Two servers each, and what both need together.
+TWO_EACH = DEFAULT_CONFIG.replace("{cpus: 1, memory: 1 GiB", "{servers: 2, cpus: 2, memory: 2 GiB")
+HALF = {"cpus": 1, "memory": "1 GiB"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     """A labhub that looks for memory there, and knows a culler."""
     environ = {"LABHUB_CGROUP": str(cgroups), "LABHUB_TEST_CULLER_TOKEN": CULLER_TOKEN}
     config = ROOT / "tests" / "lib" / "watch_config.py"
-    with Lab(fake_engine.url, env=environ, hub_config=config) as running:
+    with Lab(fake_engine.url, config=TWO_EACH, env=environ, hub_config=config) as running:
         running.add_user("ada")
         running.add_user("grace", admin=True)
         yield running
@@ -58,7 +62,7 @@ def grace(lab: Lab) -> Person:
 @pytest.fixture
 def running(lab: Lab, ada: Person, fake_engine: FakeEngine) -> Iterator[str]:
     """The id of the container of ada's server; nothing is left at the end."""
-    assert lab.api("POST", "users/ada/server").status_code == 201
+    assert lab.api("POST", "users/ada/server", json=HALF).status_code == 201
     [container] = fake_engine.containers()
     yield container.id
     fake_engine.clear_faults()
@@ -154,7 +158,7 @@ def test_a_cancelled_start_of_a_named_server(
 ) -> None:
     fake_engine.next_server(boot_seconds=60)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lab.api, "POST", "users/ada/servers/second")
+        pool.submit(lab.api, "POST", "users/ada/servers/second", json=HALF)
         wait_until(lambda: len([each for each in fake_engine.containers() if each.running]) == 2)
         assert lab.api("DELETE", "users/ada/servers/second").status_code == 204
     second = lab.api("GET", "users/ada").json()["servers"].get("second") or {}

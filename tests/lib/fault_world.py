@@ -46,7 +46,7 @@ images:
 quotas:
   default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256}}
 """
-IMAGE = "  %s: {title: An image, image: %s}"
+IMAGE = "  %s: {title: %s, image: %s}"
 
 
 def wait_until(true: Callable[[], object], otherwise: str) -> None:
@@ -70,7 +70,7 @@ class World:
         self.images = ["everybody", *images]
         self.engine = FakeEngine()
         self.proxy = FaultProxy(self.engine.socket)
-        lines = "\n".join(IMAGE % (key, image_name(key)) for key in self.images)
+        lines = "\n".join(IMAGE % (key, key, image_name(key)) for key in self.images)
         environment = {"LABHUB_ENGINE_PATIENCE": f"{PATIENCE}", "FAULTS_SECRET": "secret"}
         text = CONFIG % lines
         self.lab = Lab(self.proxy.url, config=text, env=environment, hub_config=HUB_CONFIG)
