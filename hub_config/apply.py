@@ -31,7 +31,7 @@ def apply(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401 -
     update_state(instance, c)
     update_pages(c)
     update_services(config, instance, c)
-    update_spawner(config, instance, c)
+    update_spawner(instance, c)
     apply_login(config.login, instance, c, config.hub.url)
 
 
@@ -112,7 +112,7 @@ def instance_environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def update_spawner(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
+def update_spawner(instance: Instance, c: Any) -> None:  # noqa: ANN401 - traitlets' Config
     """Servers are containers with limits, one per person, which outlive a sign-out."""
     c.JupyterHub.spawner_class = "labhub"
     # The spawner lets as many starts through as the engine takes; the hub's limit would refuse.
@@ -122,7 +122,6 @@ def update_spawner(config: Config, instance: Instance, c: Any) -> None:  # noqa:
     c.QuotaDockerSpawner.lab = instance
     # One listing of all containers every 30 seconds does this (spawner/watch.py), and events.
     c.QuotaDockerSpawner.poll_interval = 0
-    c.QuotaDockerSpawner.current_config = lambda: config
     c.QuotaDockerSpawner.server_token_scopes = SERVER_SCOPES
 
 

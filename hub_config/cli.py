@@ -28,7 +28,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
-        return sorted([*super().list_commands(ctx), "quota", "receipts", "user"])
+        return sorted([*super().list_commands(ctx), "quota", "receipts", "status", "user"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command."""
@@ -44,6 +44,10 @@ class Commands(click.Group):
             from hub_config.receipts_cli import receipts  # noqa: PLC0415 - the same
 
             return receipts
+        if cmd_name == "status":
+            from hub_config.status_cli import status  # noqa: PLC0415 - the same
+
+            return status
         return super().get_command(ctx, cmd_name)
 
 

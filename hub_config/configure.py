@@ -10,7 +10,8 @@ from jupyterhub.handlers.base import BaseHandler
 from auth.discovery import LoginError
 from hub_config.apply import SecretMissingError, apply
 from hub_config.instance import Instance, InstanceError, read_instance
-from hub_config.load import ConfigErrors, load
+from hub_config.load import ConfigErrors
+from hub_config.reload import LiveConfig
 from spawner import messages
 from spawner.desk import desk
 from spawner.receipts import who_asks
@@ -22,11 +23,17 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
     """Set everything the hub must know, or end the process with status 1."""
     try:
         instance = read_instance(environ)
-        apply(load(instance.config_path, environ), instance, c)
+        live = LiveConfig(instance.config_path, environ)
+        apply(live.config, instance, c)
     except (InstanceError, ConfigErrors, SecretMissingError, LoginError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing that logs is up yet
         raise SystemExit(1) from None
-    c.JupyterHub.template_vars = {"engine_trouble": partial(engine_trouble, instance)}
+    c.LabHub.live_config = live
+    c.QuotaDockerSpawner.current_config = live
+    c.JupyterHub.template_vars = {
+        "engine_trouble": partial(engine_trouble, instance),
+        "config_trouble": partial(config_trouble, live),
+    }
     mend_expired_logins()
     note_who_stops()
 
@@ -37,6 +44,11 @@ def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - Jupy
     if not trouble or user is None:
         return ""
     return messages.engine_trouble(trouble if user.admin else "")
+
+
+def config_trouble(live: LiveConfig, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
+    """Return what an admin must know about labhub.yaml, and nobody else."""
+    return live.trouble if user is not None and user.admin else ""
 
 
 def mend_expired_logins() -> None:

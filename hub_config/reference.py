@@ -40,8 +40,9 @@ Every key, generated from `hub_config/schema.py` by
 `{COMMAND}`.
 `labhub config example` prints a file to start from, and `labhub config check` names every error by
 line and column. A key that is not here is an error. A size has a unit: `8 GiB` is 8 · 2³⁰ bytes,
-`8 GB` is 8 · 10⁹; a duration has one, too: `30 min`, `12 h`, `7 d`. A change takes effect when
-`deploy/up` is run again; servers that run keep the limits they were started with.
+`8 GB` is 8 · 10⁹; a duration has one, too: `30 min`, `12 h`, `7 d`. A saved change
+takes effect within seconds, also for CPU, memory and processes of servers that run; `login`,
+`hub.url` and `hub.bind` when `deploy/up` is run again.
 """
 
 

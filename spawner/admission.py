@@ -12,7 +12,7 @@ what it uses. So nothing that was promised can be missing later.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from spawner.messages import quotas as messages
 from spawner.quota import Quota, Total
@@ -64,10 +64,30 @@ class Wait:
 Answer = Admitted | Refused | Wait
 
 
+class Using(Protocol):
+    """Whatever says how much of each there is, or is used: a quota, a server, its limits."""
+
+    @property
+    def cpus(self) -> float:
+        """In cores."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Without swap: there is none."""
+
+    @property
+    def pids(self) -> int:
+        """Processes and threads."""
+
+    @property
+    def gpus(self) -> int:
+        """Whole ones."""
+
+
 class Measure(NamedTuple):
     """One of the things there is only so much of: how to count it, and how to say it."""
 
-    of: Callable[[Quota | InUse], int]
+    of: Callable[[Using], int]
     words: Callable[[int], str]
     plural: str
 

@@ -37,6 +37,8 @@ class Desk:
         self.gpus_here = 0
         # What admins read on every page, empty while all is well.
         self.trouble = ""
+        # What of a changed labhub.yaml servers that run cannot have yet, for their pages.
+        self.late: Mapping[Holder, tuple[str, ...]] = {}
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
         self.round_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()

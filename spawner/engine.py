@@ -79,6 +79,11 @@ class Engine:
         request = Request("POST", f"{_path(container)}/start", meaning=errors.translate_making)
         await self._lanes.run("start", lambda limit: self._wire.data(limit, request))
 
+    async def update(self, container: str, limits: Mapping[str, int]) -> None:
+        """Change limits of a container, in the words of HostConfig; the others stay."""
+        request = Request("POST", f"{_path(container)}/update", body=limits)
+        await self._lanes.run("update", lambda limit: self._wire.data(limit, request))
+
     async def stop(self, container: str, grace_seconds: int) -> None:
         """End a container: ask, and kill it after the grace. A container that is gone is fine."""
         request = Request("POST", f"{_path(container)}/stop", {"t": str(grace_seconds)})

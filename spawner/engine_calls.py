@@ -24,10 +24,11 @@ class Lane:
 INSPECT = Lane("inspect", threads=16, seconds=10)
 START = Lane("start", threads=8, seconds=45)
 STOP = Lane("stop", threads=16, seconds=45)
+UPDATE = Lane("update", threads=16, seconds=20)
 PULL = Lane("pull", threads=2, seconds=1800)
 # The stream lasts; its seconds are how long it may be silent before it counts as lost.
 EVENTS = Lane("events", threads=1, seconds=60)
-LANES = (INSPECT, START, STOP, PULL, EVENTS)
+LANES = (INSPECT, START, STOP, UPDATE, PULL, EVENTS)
 
 PULL_QUIET_SECONDS = 60
 
@@ -62,6 +63,7 @@ CALLS: Mapping[str, Call] = MappingProxyType(
         "start": Call(START, "POST", rf"{_ONE}/start", idempotent=False),
         "stop": Call(STOP, "POST", rf"{_ONE}/stop", idempotent=False),
         "remove": Call(STOP, "DELETE", _ONE, idempotent=False),
+        "update": Call(UPDATE, "POST", rf"{_ONE}/update", idempotent=False),
         "pull": Call(PULL, "POST", r"/images/create", idempotent=False),
         "events": Call(EVENTS, "GET", r"/events", idempotent=False),
     }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auth.accounts import Account
 from auth.identity import container_name, object_name
@@ -97,10 +97,10 @@ class Launch:
         chosen = choose(config, self._gate.entitlement, self._request.options, self._desk.gpus_here)
         self.quota, image_key = chosen.quota, chosen.image_key
         self._image = config.images[image_key].image
-        account, contents, _ = await asyncio.gather(
-            self._files(), self._contents(self._image), self._clear()
-        )
-        return await asyncio.to_thread(self._server, account, contents, image_key)
+        files = asyncio.ensure_future(self._files())
+        contents = asyncio.ensure_future(self._contents(self._image))
+        await _all_or_none(files, contents, asyncio.ensure_future(self._clear()))
+        return await asyncio.to_thread(self._server, files.result(), contents.result(), image_key)
 
     async def _files(self) -> Account:
         """Find the account, and make sure of its volume."""
@@ -279,3 +279,18 @@ class Launch:
         except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)
             self._desk.round_due.set()
+
+
+async def _all_or_none(*tasks: asyncio.Future[Any]) -> None:
+    """Wait for all; when one fails, end the others first.
+
+    What goes on by itself would meet the next start: a clearing that is late removes the container
+    that was made meanwhile.
+    """
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise

@@ -18,6 +18,8 @@ from spawner.engine_errors import (
 from spawner.runs import Reason
 
 OUTCOMES: Final = ("ok", "not_found", "conflict", "refused", "unknown", "unavailable")
+RESIZED: Final = ("done", "waits", "at_next_start", "failed")
+LOADED: Final = ("valid", "invalid")
 ACTIONS: Final = ("notify", "finish", "close", "record")
 
 ENGINE_CALLS = Counter(
@@ -41,6 +43,20 @@ RECONCILE_ACTIONS = Counter(
     "labhub_reconcile_actions_total",
     "What was done because the hub and the engine did not agree, by action",
     ["action"],
+)
+RESIZES = Counter(
+    "labhub_resizes_total",
+    "Changed limits of running servers, by what became of them",
+    ["outcome"],
+)
+CONFIG_VALID = Gauge(
+    "labhub_config_valid", "Whether labhub.yaml, as it stands in the file, is what holds"
+)
+CONFIG_LOADED = Gauge(
+    "labhub_config_loaded_timestamp_seconds", "When labhub.yaml was last read, good or bad"
+)
+CONFIG_LOADS = Counter(
+    "labhub_config_loads_total", "How often a changed labhub.yaml was read", ["outcome"]
 )
 ENDS = Counter("labhub_server_ends_total", "Ends of servers, by reason", ["reason"])
 
@@ -71,6 +87,10 @@ def _create_all() -> None:
         ENGINE_SECONDS.labels(lane.name)
     for action in ACTIONS:
         RECONCILE_ACTIONS.labels(action)
+    for each in RESIZED:
+        RESIZES.labels(each)
+    for each in LOADED:
+        CONFIG_LOADS.labels(each)
     for reason in Reason:
         ENDS.labels(reason.value)
 

@@ -13,6 +13,7 @@ What is not chosen is the full quota. Choosing less gives less; more is refused,
 
 import math
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -67,6 +68,28 @@ def choose(config: "Config", quota: Quota, options: object, gpus_here: int) -> C
         session_seconds=_session(quota, options),
     )
     return Choice(_image(config.images, options), chosen)
+
+
+def cut(quota: Quota, options: object) -> Quota:
+    """Return what one server that runs gets of a quota that changed since its person chose.
+
+    What is more than the quota now is cut to it; what nobody could have chosen counts as nothing.
+    """
+    if not isinstance(options, Mapping):
+        return quota
+    any_size = replace(quota, cpus=math.inf, memory_bytes=sys.maxsize)
+    try:
+        cpus, memory_bytes = _cpus(any_size, options), _memory(any_size, options)
+    except OptionRefusedError:
+        return quota
+    memory_bytes = min(memory_bytes, quota.memory_bytes)
+    return replace(
+        quota,
+        cpus=min(cpus, quota.cpus),
+        memory_bytes=memory_bytes,
+        shm_bytes=min(quota.shm_bytes, memory_bytes),
+        pids=_pids(quota, memory_bytes),
+    )
 
 
 def _image(images: Collection[str], options: Mapping[str, object]) -> str:

@@ -55,6 +55,11 @@ class PagesSpawner(DockerSpawner):
 
     shown = staticmethod(messages.shown)
 
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Return what of a changed labhub.yaml this server cannot have yet."""
+        return self._desk.late.get(self._holder, ())
+
     async def last_end(self) -> Receipt | None:
         """Return how the last run ended, None while nobody knows of one."""
         return await self._desk.receipts.last(self._holder)

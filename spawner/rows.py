@@ -72,17 +72,24 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "name": run.name,
         **run.holder._asdict(),
         "image": run.image,
-        "memory_bytes": run.memory_bytes,
         "began": _utc(run.began),
         "container": run.container,
         "stop": run.stop,
         "actor": run.actor,
-        "cpus": run.cpus,
-        "pids": run.pids,
         "gpus": run.gpus,
         "shm_bytes": run.shm_bytes,
-        "groups": sorted(run.groups),
+        **size_of_run(run),
         **times_of_run(run),
+    }
+
+
+def size_of_run(run: Run) -> dict[str, Any]:
+    """Return the part of a run's row that follows labhub.yaml while its server runs."""
+    return {
+        "cpus": run.cpus,
+        "memory_bytes": run.memory_bytes,
+        "pids": run.pids,
+        "groups": sorted(run.groups),
     }
 
 

@@ -61,6 +61,13 @@ class Ledger:
             sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.times_of_run(run))
         )
 
+    def resize(self, run: Run) -> None:
+        """Note what the server of an open run may use from now on, and its person's groups."""
+        self._write("resize")
+        self._connection.execute(
+            sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.size_of_run(run))
+        )
+
     def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
         """Note who wants the holder's open runs to end, and why; who asked first stays."""
         self._write("ask_stop")

@@ -22,6 +22,7 @@ EXAMPLES = {
     "volume": ("POST", "/volumes/create"),
     "create": ("POST", "/containers/create"),
     "start": ("POST", "/containers/3f/start"),
+    "update": ("POST", "/containers/3f/update"),
     "stop": ("POST", "/containers/3f/stop"),
     "remove": ("DELETE", "/containers/3f"),
     "pull": ("POST", "/images/create"),

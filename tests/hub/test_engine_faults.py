@@ -92,6 +92,13 @@ def stopping(case: Case) -> str:
     return "stopped"
 
 
+def resizing(case: Case) -> str:
+    """Let a server that runs follow labhub.yaml, which nobody may notice but its limits."""
+    case.world.give(case.user, 1.5)
+    case.wait_for_hit()
+    return "running"
+
+
 def fetching(case: Case) -> str:
     """Start with an image that the engine lacks: the hub fetches it, and says how that ended."""
     name, engine = image_name(case.image), case.world.engine
@@ -147,6 +154,7 @@ SITES: dict[str, tuple[Site, ...]] = {
     "start": (START,),
     "stop": (Site("stop", stopping, runs=True),),
     "remove": (Site("stop", stopping, runs=True), LOOK),
+    "update": (Site("save", resizing, runs=True),),
     "pull": (Site("fetch", fetching, looks=True),),
 }
 EVENTS = "events"

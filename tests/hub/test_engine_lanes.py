@@ -104,6 +104,7 @@ async def test_no_call_runs_on_the_loop_or_keeps_it_waiting(
         engine.log_tail(made, 1), engine.has_path(made, "/x"), engine.file(made, "/etc/passwd"),
         engine.image(TENSORFLOW), engine.listed({}), engine.container(made), engine.pull("a/b:1"),
     )  # fmt: skip
+    await engine.update(made, {"PidsLimit": 64})
     await engine.stop(made, 0)
     await engine.remove(made)
     assert (await listener).action == "create"
@@ -138,6 +139,7 @@ async def test_every_call_is_what_the_table_says(make: Make, fake_engine: FakeEn
         "volume": lambda: engine.volume("vol", "/srv/vol", {}),
         "create": lambda: engine.create("eve", {"Image": TENSORFLOW}),
         "start": lambda: engine.start("eve"),
+        "update": lambda: engine.update("eve", {"PidsLimit": 64}),
         "stop": lambda: engine.stop("eve", 0),
         "remove": lambda: engine.remove("eve"),
         "pull": lambda: engine.pull("a/b:1"),

@@ -1,5 +1,6 @@
 """In which order store, hub and engine are asked and told, and what counts as proof."""
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ from hub_config.schema import Config
 from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
-from spawner.engine_errors import NotFoundError, UnknownError
+from spawner.engine_errors import NotFoundError, UnavailableError, UnknownError
+from spawner.failure import NoAccountError
 from spawner.images import Images
 from spawner.launch import Launch, Request
 from spawner.progress import Steps
@@ -154,3 +156,24 @@ async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path)
     assert await launch.create(server, {}, ()) == "made"
     [run] = desk.store.transact(Ledger.open_runs)
     assert (run.container, run.memory_bytes) == ("made", 1 << 30)
+
+
+async def test_a_start_that_failed_clears_nothing_away_any_more(tmp_path: Path) -> None:
+    class Late(Told):
+        async def listed(self, labels: Mapping[str, str]) -> list[Listed]:
+            await asyncio.sleep(0.05)
+            return await super().listed(labels)
+
+        async def image(self, _name: str) -> None:
+            raise UnavailableError("away")
+
+        async def remove(self, _container: str) -> None:
+            self.asked.append("remove")
+
+    engine = Late({"new": NEW}, ["new"])
+    desk = desk_with(engine, tmp_path)
+    launch = Launch(desk, Request(CONFIG, "ada", "", {}), Steps())
+    with pytest.raises((UnavailableError, NoAccountError)):
+        await launch.prepare()
+    await asyncio.sleep(0.1)
+    assert engine.asked == []

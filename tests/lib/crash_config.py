@@ -7,8 +7,7 @@ of the hub. Users and their accounts are made by the tests.
 import os
 from pathlib import Path
 
-from spawner import checkpoint
-from tests.lib.crash_points import ORDER, POINTS, Crash
+from tests.lib.crash_points import obey
 
 load_subconfig(str(Path(__file__).with_name("lab_config.py")))  # noqa: F821
 c = get_config()  # noqa: F821
@@ -16,7 +15,4 @@ c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.allow_all = True
 c.JupyterHub.services = [each for each in c.JupyterHub.services if each["name"] != "accounts"]
 c.JupyterHub.load_roles = [each for each in c.JupyterHub.load_roles if each["name"] != "user"]
-
-if POINTS in os.environ:
-    crash = Crash(Path(os.environ[POINTS]), Path(os.environ[ORDER]))
-    checkpoint.hook = crash.reached
+obey(os.environ)

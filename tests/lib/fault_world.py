@@ -45,6 +45,8 @@ images:
 %s
 quotas:
   default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256}}
+  users:
+    nobody: {{cpus: 1}}
 """
 IMAGE = "  %s: {title: %s, image: %s}"
 
@@ -77,6 +79,7 @@ class World:
         self._free: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._names = [f"victim{number}" for number in range(victims)]
         self._before: object = None
+        self._saving = threading.Lock()
 
     def __enter__(self) -> Self:
         """Start everything, and the bystander's server."""
@@ -131,6 +134,15 @@ class World:
     def stop(self, user: str) -> requests.Response:
         """Stop a server."""
         return self.lab.api("DELETE", f"users/{user}/server")
+
+    def give(self, user: str, cpus: float) -> None:
+        """Save labhub.yaml with another number for one person."""
+        with self._saving:
+            path = self.lab.dir.config
+            lines = [line for line in path.read_text().splitlines() if f"    {user}:" not in line]
+            new = path.with_suffix(".new")
+            new.write_text("\n".join([*lines, f"    {user}: {{cpus: {cpus}}}", ""]))
+            new.replace(path)
 
     # what is
 

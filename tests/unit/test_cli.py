@@ -234,7 +234,9 @@ def test_a_wrong_command_line_is_a_usage_error(words: list[str]) -> None:
 def test_every_command_says_what_it_is_for() -> None:
     context = click.Context(main)
     names = main.list_commands(context)
-    assert names == ["callback-url", "config", "hub", "proxy", "quota", "receipts", "url", "user"]
+    assert names == [
+        "callback-url", "config", "hub", "proxy", "quota", "receipts", "status", "url", "user",
+    ]  # fmt: skip
     for name in names:
         command = main.get_command(context, name)
         assert command is not None

@@ -35,6 +35,8 @@ PURE = (
     "spawner/messages/times.py",
     "spawner/times.py",
     "spawner/idleness.py",
+    "spawner/messages/config.py",
+    "spawner/resize.py",
     "spawner/runs.py",
     "spawner/engine_answers.py",
     "spawner/engine_calls.py",

@@ -1,0 +1,74 @@
+"""`labhub status`: whether all is well, in words and as an exit status. Parses and prints."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub_config.instance import InstanceError, read_instance
+from hub_config.status import hub_runs, read_status
+from spawner.store import Ledger, Store, StoreError
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def status(file: Path, *, as_json: bool) -> None:
+    """Say whether hub, engine and labhub.yaml are well; status 1 when something is not."""
+    try:
+        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
+        facts = {
+            "hub": {"runs": hub_runs(state_dir)},
+            "servers": _servers(state_dir / "labhub.sqlite"),
+            **read_status(state_dir),
+        }
+    except (InstanceError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"what the hub wrote about itself cannot be read ({error}); restart it with deploy/up"
+        ) from None
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts, file)))
+    if not _is_well(facts):
+        raise SystemExit(1)
+
+
+def _servers(path: Path) -> int:
+    """Return how many servers were begun and have not ended."""
+    if not path.exists():
+        return 0
+    store = Store(f"sqlite:///{path}")
+    try:
+        return len(store.transact(Ledger.open_runs))
+    finally:
+        store.close()
+
+
+def _is_well(facts: dict[str, Any]) -> bool:
+    config, engine = facts.get("config", {}), facts.get("engine", {})
+    return bool(facts["hub"]["runs"] and config.get("valid") and engine.get("answers"))
+
+
+def _lines(facts: dict[str, Any], file: Path) -> Iterator[str]:
+    """Yield one line for each part, and more where something is wrong or waits."""
+    if not facts["hub"]["runs"]:
+        yield "hub       not running: start it with deploy/up"
+        return
+    yield f"hub       running; servers: {facts['servers']}"
+    if "config" not in facts:
+        yield "config    not known yet: ask again in a moment"
+        return
+    engine, config = facts["engine"], facts["config"]
+    yield "engine    answers" if engine["answers"] else f"engine    no answer: {engine['trouble']}"
+    if config["valid"]:
+        yield f"config    {file} holds as it was read at {config['read_at']}"
+    else:
+        yield f"config    wrong since {config['read_at']}; the settings from before hold"
+        yield from (f"          {each}" for each in config["errors"])
+    yield from (f"          {each}" for each in config["waits"])
+    for each in facts["late"]:
+        name = f"{each['user']}/{each['server']}" if each["server"] else each["user"]
+        yield from (f"waits     {name}: {sentence}" for sentence in each["why"])
