@@ -77,8 +77,8 @@ def _parts(text: object, what: str, example: str) -> tuple[str, str]:
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns a ValueError into a sentence
     found = _QUANTITY.fullmatch(str(text))
     if found is None:
-        shown = str(text)[:40]
-        msg = f"{shown!r} is not {what}; write a positive number and a unit, such as {example}"
+        shown = repr(str(text)[:40])[:50]
+        msg = f"{shown} is not {what}; write a positive number and a unit, such as {example}"
         raise ValueError(msg)
     return found["number"], found["unit"]
 
