@@ -20,6 +20,8 @@ from tests.lib.lab import Lab
 OURS_CONFIG = Path(__file__).with_name("ours_config.py")
 MEMORY = {  # version 1 of cgroups
     "memory.max_usage_in_bytes": f"{150 << 20}\n",
+    "memory.usage_in_bytes": f"{150 << 20}\n",
+    "memory.stat": "total_inactive_file 0\ntotal_active_file 0\n",
     "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
 }
 PAGE = 200
