@@ -11,6 +11,7 @@ from hub_config.explain import explanation, rule, shown
 from hub_config.instance import InstanceError, read_instance
 from hub_config.moments import parse_since
 from hub_config.people import PeopleUnknown, people
+from hub_config.plan_cli import plan
 from hub_config.reading import read_document
 from hub_config.schema import Config
 from hub_config.tables import table
@@ -78,3 +79,6 @@ def _moment(config: Config, at: str | None) -> datetime:
     if moment.tzinfo is not None:
         return at_the_lab(config, moment)
     return moment.replace(tzinfo=now.tzinfo) if config.hub.timezone else moment.astimezone()
+
+
+quota.add_command(plan)

@@ -14,6 +14,7 @@ PURE = (
     "hub_config/json_schema.py",
     "hub_config/tables.py",
     "hub_config/explain.py",
+    "hub_config/plan.py",
     "hub_config/schema_base.py",
     "hub_config/schema_login.py",
     "hub_config/schema_quotas.py",
