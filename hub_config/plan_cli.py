@@ -45,7 +45,7 @@ def plan(file: Path, new: Path, *, as_json: bool) -> None:
     old_file = File(*read_document(file), file.name)
     new_file = File(*read_document(new, os.environ), new.name)
     try:
-        world = _world(file, new_file)
+        world = _world(file, old_file, new_file)
     except (PeopleUnknown, StoreError) as error:
         raise click.ClickException(str(error)) from None
     moment = at_the_lab(new_file.config, datetime.now().astimezone())
@@ -59,13 +59,14 @@ def plan(file: Path, new: Path, *, as_json: bool) -> None:
         click.echo("\n".join(_lines(found, follow, total, needs)))
 
 
-def _world(file: Path, new: File) -> World:
-    """Return all that is known; where no lab runs, the people of the file."""
-    named = {name: Person(name) for name in new.config.quotas.users}
+def _world(file: Path, old: File, new: File) -> World:
+    """Return all that is known; where no lab runs, the people of the files."""
+    names = (*old.config.quotas.users, *new.config.quotas.users)
+    named = {name: Person(name) for name in names}
     try:
         instance = read_instance({**os.environ, "LABHUB_CONFIG": str(file)})
     except InstanceError:
-        click.echo("No lab runs from here, so only people named in the file are known.", err=True)
+        click.echo("No lab runs from here, so only people named in the files are known.", err=True)
         return World(named, (), {}, Room())
     known = {**named, **people(instance.state_dir)}
     servers = tuple(_servers(instance, known))

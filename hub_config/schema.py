@@ -102,7 +102,9 @@ class Shared(Section):
     path: HostPath = Field(description="The directory on the machine, like `/srv/datasets`.")
     mount: ContainerPath = Field(description="Where it is inside servers, like `/data`.")
     writable_by: Words = Field(
-        (), description="Groups whose members may write there; for everybody else it is read-only."
+        (),
+        description="Groups whose members may write there, as far as the directory's own "
+        "permissions let everybody; for all others it is read-only.",
     )
 
 

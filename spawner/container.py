@@ -10,6 +10,7 @@
     volume                Mounts type=volume at `notebooks`      the only place that lasts; HOME
     bundle                Mounts type=volume, read-only          the server, not part of the image
     passwd, group         Mounts type=bind, read-only            the uid has a name
+    storage.shared        Mounts type=bind, mostly read-only     data that is there once for all
     no GPU                Runtime runc, NVIDIA_VISIBLE_DEVICES   an image that says "all" gets none,
                           =void (last), no DeviceRequests        even with nvidia as the default
 
@@ -17,12 +18,15 @@ What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Dev
 DeviceRequests (an empty one means all GPUs on most engines), no published ports.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spawner.quota import Quota
 from spawner.runs import Holder
+
+if TYPE_CHECKING:
+    from hub_config.schema import Config
 
 BUNDLE_MOUNT = "/opt/labserver"
 # -I: neither the image's PYTHONPATH nor the user's site-packages reach the server.
@@ -36,6 +40,15 @@ LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 MEMORY_LABEL = "labhub.memory_bytes"
 
 Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDirectory:
+    """A directory of the machine, where it is in the container, and whether to write there."""
+
+    path: str
+    mount: str
+    is_writable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,7 @@ class Server:
     passwd_path: str
     group_path: str
     quota: Quota
+    shared: tuple[SharedDirectory, ...] = ()
 
 
 def identity_labels(instance: str, user: str, server: str) -> dict[str, str]:
@@ -162,9 +176,18 @@ def mounts(server: Server) -> list[Body]:
     return [
         _volume(server.bundle, BUNDLE_MOUNT, read_only=True),
         _volume(server.volume, server.notebooks, read_only=False),
-        _read_only_file(server.passwd_path, "/etc/passwd"),
-        _read_only_file(server.group_path, "/etc/group"),
+        _bind(server.passwd_path, "/etc/passwd", read_only=True),
+        _bind(server.group_path, "/etc/group", read_only=True),
+        *(_bind(each.path, each.mount, read_only=not each.is_writable) for each in server.shared),
     ]
+
+
+def shared_for(config: "Config", groups: Collection[str]) -> tuple[SharedDirectory, ...]:
+    """Return the directories that all servers see, as a member of these groups has them."""
+    return tuple(
+        SharedDirectory(each.path, each.mount, bool({*groups} & {*each.writable_by}))
+        for each in config.storage.shared
+    )
 
 
 def _volume(name: str, target: str, *, read_only: bool) -> Body:
@@ -178,6 +201,6 @@ def _volume(name: str, target: str, *, read_only: bool) -> Body:
     }
 
 
-def _read_only_file(source: str, target: str) -> Body:
-    """Bind one generated file of the host over the image's."""
-    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}
+def _bind(source: str, target: str, *, read_only: bool) -> Body:
+    """Mount a file or a directory of the host, which must be there."""
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}

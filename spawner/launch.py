@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from auth.accounts import Account
 from auth.identity import container_name, object_name
 from spawner import messages, passwd
-from spawner.container import Body, Server, create_body, identity_labels, volume_labels
+from spawner.container import (
+    Body,
+    Server,
+    create_body,
+    identity_labels,
+    shared_for,
+    volume_labels,
+)
 from spawner.desk import Desk
 from spawner.engine import Container
 from spawner.engine_errors import (
@@ -171,6 +178,7 @@ class Launch:
             passwd_path=passwd_path,
             group_path=group_path,
             quota=self.quota,
+            shared=shared_for(self._request.config, self._request.groups),
         )
 
     async def create(

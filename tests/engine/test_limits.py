@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -218,3 +219,21 @@ def test_the_tensorflow_image_opens_above_the_notebooks(servers: Rig) -> None:
         "ada", build("tensorflow"), ["sh", "-c", "pwd; touch mine && echo writable"]
     )
     assert ended.output == "/tf\nwritable\n"
+
+
+def test_shared_directories_are_read_only_but_for_members(
+    servers: Rig, image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "set.csv").write_text("1,2,3\n")
+    tmp_path.chmod(0o1777)  # its own permissions hold, too
+    shared = {"name": "data", "path": str(tmp_path), "mount": "/data", "writable_by": ["staff"]}
+    storage = {"shared": [shared]}
+    code = "print(open('/data/set.csv').read()); open('/data/mine', 'w').write('x')"
+    program = [PYTHON, "-I", "-c", code]
+    other = servers.run("ada", image, program, groups={"students"}, storage=storage)
+    assert other.state.exit_code == 1
+    assert other.output.startswith("1,2,3\n")
+    assert "Read-only file system" in other.output
+    member = servers.run("ada", image, program, groups={"staff"}, storage=storage)
+    assert (member.state.exit_code, member.output) == (0, "1,2,3\n\n")
+    assert (tmp_path / "mine").read_text() == "x"

@@ -150,6 +150,7 @@ async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path)
         "server": "",
         "user": "ada",
         "quota": quota,
+        "shared": (),
     }
     server = Server(**facts)  # type: ignore[arg-type]
     launch = Launch(desk, Request(config, "ada", "", {}), Steps())

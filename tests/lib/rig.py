@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +56,26 @@ class Rig:
         """Give somebody an account."""
         self.desk.accounts.sign_in("local", name, name, name)
 
-    def run(self, user: str, image: str, argv: list[str], **limits: Any) -> Ended:
-        """Run a command as a user's server would run, wait for its end, and remove it."""
-        return asyncio.run(self._run(user, image, argv, limits))
+    def run(
+        self, user: str, image: str, argv: list[str], groups: Collection[str] = (), **rules: Any
+    ) -> Ended:
+        """Run a command as a user's server would run, wait for its end, and remove it.
 
-    def config(self, image: str, limits: dict[str, Any]) -> Config:
+        `rules` are limits, or `storage` as in labhub.yaml.
+        """
+        config = self.config(image, rules)
+        return asyncio.run(self._run(Request(config, user, "", {}, frozenset(groups)), argv))
+
+    def config(self, image: str, rules: dict[str, Any]) -> Config:
         """Return a configuration with one image."""
-        default = {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, **limits}
+        default = {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, **rules}
+        storage = default.pop("storage", {})
         images = {"one": {"title": "One", "image": image}}
-        return Config.model_validate({"images": images, "quotas": {"default": default}})
+        return Config.model_validate(
+            {"images": images, "quotas": {"default": default}, "storage": storage}
+        )
 
-    async def _run(self, user: str, image: str, argv: list[str], limits: dict[str, Any]) -> Ended:
-        request = Request(self.config(image, limits), user, "", {})
+    async def _run(self, request: Request, argv: list[str]) -> Ended:
         server = await Launch(self.desk, request, Steps()).prepare()
         body = {**create_body(server, {"LANG": "C.UTF-8"}), "Entrypoint": argv, "Cmd": []}
         engine, name = self.desk.engine, f"{self.lab.name}-{secrets.token_hex(4)}"

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub_config.schema import Config
 from spawner.container import (
     SERVER_COMMAND,
     Server,
+    SharedDirectory,
     create_body,
     environment,
     identity_labels,
+    shared_for,
     volume_labels,
 )
 from spawner.quota import Quota
@@ -120,6 +123,25 @@ BODY = {
 
 def test_the_whole_body() -> None:
     assert create_body(ADA, HUB) == BODY
+
+
+def test_directories_that_all_servers_see() -> None:
+    storage = {
+        "shared": [
+            {"name": "data", "path": "/srv/data", "mount": "/data", "writable_by": ["staff"]},
+            {"name": "models", "path": "/srv/models", "mount": "/models"},
+        ]
+    }
+    config = Config.model_validate({"storage": storage})
+    assert shared_for(config, {"staff", "gpu"}) == (
+        SharedDirectory("/srv/data", "/data", is_writable=True),
+        SharedDirectory("/srv/models", "/models", is_writable=False),
+    )
+    shared = shared_for(config, {"students"})
+    assert create_body(replace(ADA, shared=shared), HUB)["HostConfig"]["Mounts"][4:] == [
+        {"Type": "bind", "Source": "/srv/data", "Target": "/data", "ReadOnly": True},
+        {"Type": "bind", "Source": "/srv/models", "Target": "/models", "ReadOnly": True},
+    ]
 
 
 def test_a_named_server_in_an_image_without_the_root_directory() -> None:

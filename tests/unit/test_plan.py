@@ -156,7 +156,7 @@ def test_without_a_lab_the_people_of_the_file_are_known(
     monkeypatch.delenv("LABHUB_INSTANCE")
     done = plan(lab, "--json")
     assert {each["user"] for each in json.loads(done.stdout)["changes"]} == {"ada"}
-    assert "only people named in the file are known" in done.stderr
+    assert "only people named in the files are known" in done.stderr
 
 
 @pytest.mark.parametrize(
