@@ -113,11 +113,13 @@ def instance_environment(instance: Instance) -> dict[str, str]:
 
 
 def update_spawner(instance: Instance, c: Any) -> None:  # noqa: ANN401 - traitlets' Config
-    """Servers are containers with limits, one per person, which outlive a sign-out."""
+    """Servers are containers with limits, which outlive a sign-out."""
     c.JupyterHub.spawner_class = "labhub"
     # The spawner lets as many starts through as the engine takes; the hub's limit would refuse.
     c.JupyterHub.concurrent_spawn_limit = 0
-    c.JupyterHub.allow_named_servers = False
+    # How many each person may have stands in labhub.yaml; JupyterHub's own limit cannot say "none",
+    # and asks about whoever makes the server instead of its owner: hub_config/doors.py.
+    c.JupyterHub.allow_named_servers = True
     c.JupyterHub.shutdown_on_logout = False
     c.QuotaDockerSpawner.lab = instance
     # One listing of all containers every 30 seconds does this (spawner/watch.py), and events.

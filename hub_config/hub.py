@@ -17,6 +17,7 @@ from jupyterhub.app import JupyterHub
 from sqlalchemy import event
 from traitlets import Instance as InstanceOf
 
+from hub_config.doors import with_doors
 from hub_config.instance import Instance
 from hub_config.reload import LOOK_SECONDS, LiveConfig
 from hub_config.status import LOCK, describe, write_status
@@ -70,6 +71,11 @@ class LabHub(JupyterHub):
             print(messages.second_hub(path), file=sys.stderr)  # noqa: T201 - not with a traceback
             self.exit(1)
         super().init_db()
+
+    def init_handlers(self) -> None:
+        """Let options for servers in by our own doors only."""
+        super().init_handlers()
+        self.handlers = with_doors(self.handlers)
 
     async def init_spawners(self) -> int:
         """Adopt what runs; the watch begins with it."""

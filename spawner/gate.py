@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
-from spawner.capacity import capacity
+from spawner.capacity import Facts, capacity
 from spawner.quota import Person, Quota, effective, totals
 from spawner.runs import Holder, Run
 from spawner.store import Ledger
@@ -29,6 +29,7 @@ class Gate:
         """Decide nothing yet."""
         self._desk, self._config = desk, config
         self._person, self._moment = person, datetime.now().astimezone()
+        self._facts: Facts | None = None  # one look for `left` and `begin`, so that they agree
         self.entitlement = effective(config, person, self._moment)
 
     def begin(self, name: str, image: str, holder: Holder, wanted: Quota) -> Run:
@@ -54,14 +55,16 @@ class Gate:
 
     def _pots(self, ledger: Ledger, holder: Holder) -> list[Pot]:
         runs = ledger.open_runs()
-        facts = self._desk.machine.look([run.container for run in runs if run.container])
+        if self._facts is None:
+            containers = [run.container for run in runs if run.container]
+            self._facts = self._desk.machine.look(containers)
         return list(
             pots(
                 holder,
                 [counted(run, self._whole) for run in runs],
                 self.entitlement,
                 totals(self._config, self._person.groups, self._moment),
-                capacity(self._config.host, facts),
+                capacity(self._config.host, self._facts),
             )
         )
 

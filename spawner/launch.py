@@ -101,7 +101,9 @@ class Launch:
         """Check the choice, make the files ready, clear the place; return what to create."""
         self._steps.add(5, messages.STEP_PREPARE)
         config = self._request.config
-        chosen = choose(config, self._gate.entitlement, self._request.options, self._desk.gpus_here)
+        left = await asyncio.to_thread(self._gate.left, self.holder)
+        options, gpus_here = self._request.options, self._desk.gpus_here
+        chosen = choose(config, self._gate.entitlement, options, gpus_here, left)
         self.quota, image_key = chosen.quota, chosen.image_key
         self._image = config.images[image_key].image
         files = asyncio.ensure_future(self._files())

@@ -1,7 +1,9 @@
 """What the start page offers: images, and sizes from which a person may choose. Pure.
 
 A size is a list of steps, the largest first, which is chosen unless somebody chooses less. Nothing
-larger than what is left is on it, so what the page offers fits at that moment.
+larger than what is left is on it, so what the page offers fits at that moment. Where others leave
+less than the whole, the first step is sent as no choice at all: it means what is left when the
+server starts, as a start without a word does (spawner/options.py).
 """
 
 import html
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hub_config.sizes import format_bytes, format_seconds
 from spawner.admission import CPU_PARTS, CPUS, GPUS, MEMORY, SERVERS, Admitted, Measure, Pot
-from spawner.messages import limits
+from spawner.messages import FIXED, limits
 from spawner.messages import quotas as words
-from spawner.options import CPUS_LEAST, MEMORY_LEAST_BYTES
+from spawner.options import CPUS_LEAST, MEMORY_LEAST_BYTES, fitting
 from spawner.quota import Quota
 
 if TYPE_CHECKING:
@@ -71,6 +73,11 @@ class Offer:
     limits: tuple[tuple[str, str], ...]
     problem: str = ""
 
+    @property
+    def fixed(self) -> tuple[tuple[str, str], ...]:
+        """Return the limits among which there is nothing to choose."""
+        return tuple(row for row in self.limits if row[0] in FIXED)
+
 
 def offer(
     images: "Mapping[str, Image]",
@@ -103,17 +110,24 @@ def _problems(left: Mapping[Measure, Pot]) -> Iterator[str]:
 
 
 def _sizes(quota: Quota, left: Mapping[Measure, Pot]) -> Iterator[Size]:
+    less = fitting(quota, left)
     cpus = _down(min(quota.cpus, _most(CPUS, quota, left) / CPU_PARTS), CPU_STEPS)
-    steps = tuple(Step(_plain(each), words.cores(each)) for each in cpus)
-    yield Size("cpus", "CPU", steps, _hint(CPUS, quota, left))
+    steps = [Step(_plain(each), words.cores(each)) for each in cpus]
+    yield Size("cpus", "CPU", _open("cpus" in less, steps), _hint(CPUS, quota, left))
     memory = _down(_most(MEMORY, quota, left), MEMORY_STEPS)
-    steps = tuple(Step(_size(each), format_bytes(each)) for each in memory)
-    yield Size("memory", "Memory", steps, _hint(MEMORY, quota, left))
+    steps = [Step(_size(each), format_bytes(each)) for each in memory]
+    yield Size("memory", "Memory", _open("memory" in less, steps), _hint(MEMORY, quota, left))
     if quota.gpus:
         gpus = range(_most(GPUS, quota, left), -1, -1)
-        steps = tuple(Step(str(each), words.gpus(each) if each else words.NONE) for each in gpus)
-        yield Size("gpus", "GPU", steps, _hint(GPUS, quota, left))
+        steps = [Step(str(each), words.gpus(each) if each else words.NONE) for each in gpus]
+        yield Size("gpus", "GPU", tuple(steps), _hint(GPUS, quota, left))
     yield Size("session", "Runs for at most", tuple(_sessions(quota.session_seconds)))
+
+
+def _open(less: bool, steps: list[Step]) -> tuple[Step, ...]:  # noqa: FBT001
+    """Return the steps; the first one is no choice where there is less than the whole."""
+    first, *rest = steps
+    return (replace(first, value="") if less else first, *rest)
 
 
 def _sessions(most: int | None) -> Iterator[Step]:

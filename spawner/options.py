@@ -8,7 +8,10 @@ Options arrive through five doors (form, query, POST, PUT, PATCH) and may be any
     gpus      a whole number: 0, "1"
     session   how long the server may run, with its unit: "4 h"
 
-What is not chosen is the full quota. Choosing less gives less; more is refused, never clipped.
+Choosing less gives less; more is refused, never clipped. What is not chosen is the full quota, or
+as much of it as others leave at that moment: who presses Start, or calls the API without a word,
+wants a server. Only where that is less than one can work with, the start is refused, with the
+reason. GPUs are not shared out like this: whoever may have one gets it, or is told.
 """
 
 import math
@@ -19,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hub_config.sizes import parse_bytes, parse_seconds
+from spawner.admission import CPU_PARTS, CPUS, MEMORY, Measure, Pot
 from spawner.messages import quotas as messages
 from spawner.quota import Quota
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 KNOWN = ("image", "cpus", "memory", "gpus", "session")
 CPUS_LEAST = 0.01
 MEMORY_LEAST_BYTES = 64 * 1024**2
+# What nobody chose is never made smaller than this.
+CPUS_FITTING = 0.5
+MEMORY_FITTING_BYTES = 512 * 1024**2
 PIDS_LEAST = 32
 SESSION_LEAST_SECONDS = 60
 SESSION_MOST_SECONDS = 366 * 86_400
@@ -47,16 +54,24 @@ class Choice:
     quota: Quota
 
 
-def choose(config: "Config", quota: Quota, options: object, gpus_here: int) -> Choice:
+def choose(
+    config: "Config",
+    quota: Quota,
+    options: object,
+    gpus_here: int,
+    left: Mapping[Measure, Pot] | None = None,
+) -> Choice:
     """Return what one server gets: `quota` is what its person may have, `gpus_here` the machine.
 
-    Raises OptionRefusedError for anything that is not on offer.
+    `left` is what others leave of it, without it all. Raises OptionRefusedError for anything that
+    is not on offer.
     """
     if not isinstance(options, dict):
         raise OptionRefusedError(messages.OPTIONS_NOT_AN_OBJECT)
     unknown = sorted(str(key) for key in options if key not in KNOWN)
     if unknown:
         raise OptionRefusedError(messages.unknown_option(unknown[0], KNOWN))
+    options = {**fitting(quota, left or {}), **options}
     memory_bytes = _memory(quota, options)
     chosen = replace(
         quota,
@@ -90,6 +105,17 @@ def cut(quota: Quota, options: object) -> Quota:
         shm_bytes=min(quota.shm_bytes, memory_bytes),
         pids=_pids(quota, memory_bytes),
     )
+
+
+def fitting(quota: Quota, left: Mapping[Measure, Pot]) -> dict[str, object]:
+    """Return what to take in place of a full quota that is not there, where less will do."""
+    cpus, memory = left.get(CPUS), left.get(MEMORY)
+    found: dict[str, object] = {}
+    if cpus and CPUS_FITTING * CPU_PARTS <= cpus.left < CPUS.of(quota):
+        found["cpus"] = cpus.left / CPU_PARTS
+    if memory and MEMORY_FITTING_BYTES <= memory.left < quota.memory_bytes:
+        found["memory"] = f"{memory.left} B"
+    return found
 
 
 def _image(images: Collection[str], options: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -10,13 +11,13 @@ from traitlets import Callable, default
 from traitlets import Instance as InstanceOf
 
 from hub_config.instance import Instance
-from spawner import messages, offer
+from spawner import messages, offer, options, servers
 from spawner.container import identity_labels
 from spawner.desk import Desk, desk
 from spawner.gate import Gate
 from spawner.machine import MachineUnknownError
 from spawner.progress import Steps
-from spawner.quota import Person
+from spawner.quota import Person, Quota, effective
 from spawner.runs import Holder, Receipt
 from spawner.store import StoreError
 
@@ -52,6 +53,20 @@ class PagesSpawner(DockerSpawner):
     @property
     def _holder(self) -> Holder:
         return Holder(self.user.name, self.name)
+
+    @property
+    def entitlement(self) -> Quota:
+        """Return what all servers of this one's owner may use together, at this moment."""
+        return effective(self.current_config(), self.person, datetime.now().astimezone())
+
+    def check(self, choice: object) -> None:
+        """Raise OptionRefusedError unless the owner may choose this now."""
+        options.choose(self.current_config(), self.entitlement, choice, self._desk.gpus_here)
+
+    @property
+    def may_add(self) -> int:
+        """Return how many named servers the owner may still make."""
+        return servers.left(self.user.orm_spawners, self.entitlement.servers)
 
     shown = staticmethod(messages.shown)
 

@@ -2,11 +2,11 @@
 // What several pages share. No library: the hub's own API, forms that say they are busy, times in the reader's zone.
 const lab = {
   // Ask the hub's API as the signed-in user. Throws an Error with the hub's own sentence.
-  async api(method, url) {
-    const headers = { "X-XSRFToken": window.jhdata.xsrf_token, Accept: "application/json" };
+  async api(method, url, body) {
+    const headers = { "X-XSRFToken": window.jhdata.xsrf_token, Accept: "application/json", "Content-Type": "application/json" };
     let answer;
     try {
-      answer = await fetch(url, { method, headers, credentials: "same-origin", cache: "no-store" });
+      answer = await fetch(url, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin", cache: "no-store" });
     } catch {
       throw new Error("The hub did not answer. Check your connection and try again.");
     }
@@ -66,7 +66,7 @@ const lab = {
 
   // A button with data-stop=URL stops (or cancels) that very server, then goes to data-next.
   stopButton(button) {
-    const label = button.lastChild.textContent;
+    const label = button.lastChild.innerHTML;
     button.addEventListener("click", async () => {
       lab.busy(button, button.dataset.busy || "Stopping…");
       button.dispatchEvent(new CustomEvent("lab:stopping", { bubbles: true }));
@@ -81,8 +81,44 @@ const lab = {
         button.dispatchEvent(new CustomEvent("lab:not-stopped", { bubbles: true }));
         button.disabled = false;
         button.removeAttribute("aria-busy");
-        button.lastChild.textContent = label;
+        button.lastChild.innerHTML = label;
       }
+    });
+  },
+
+  // Do something for a button; say what went wrong, and let it be pressed again.
+  async attempt(button, text, what, work) {
+    const label = button.lastChild.innerHTML;
+    lab.say("");
+    lab.busy(button, text);
+    try {
+      await work();
+    } catch (error) {
+      lab.say(`${what}: ${error.message}`);
+      button.disabled = false;
+      button.removeAttribute("aria-busy");
+      button.lastChild.innerHTML = label;
+    }
+  },
+
+  // A button with data-remove=URL takes a named server away; its files stay.
+  removeButton(button) {
+    button.addEventListener("click", () => lab.attempt(button, "Deleting…", "The server was not deleted", async () => {
+      await lab.api("DELETE", button.dataset.remove, { remove: true });
+      window.location.reload();
+    }));
+  },
+
+  // A form with data-add=URL makes a named server, and goes on to data-next, where it is started.
+  addForm(form) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const name = encodeURIComponent(form.elements.name.value);
+      const button = form.querySelector("button[type=submit]");
+      lab.attempt(button, "Adding…", "No server was added", async () => {
+        await lab.api("PUT", form.dataset.add + name);
+        window.location.assign(form.dataset.next + name);
+      });
     });
   },
 
@@ -113,6 +149,8 @@ const lab = {
 };
 
 document.querySelectorAll("[data-stop]").forEach(lab.stopButton);
+document.querySelectorAll("[data-remove]").forEach(lab.removeButton);
+document.querySelectorAll("[data-add]").forEach(lab.addForm);
 document.querySelectorAll("[data-watch]").forEach(lab.watch);
 document.querySelectorAll("time[data-local]").forEach(lab.localTime);
 document.querySelectorAll("form[data-busy]").forEach((form) => {

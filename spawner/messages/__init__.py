@@ -41,6 +41,8 @@ UNEXPECTED = (
 
 LOG_LINES = 20
 LOG_LINE_LENGTH = 400
+# The limits that nobody chooses.
+FIXED = ("Shared memory", "Processes")
 _SECRET = re.compile(
     r"(?i)\b((?:token|authorization|api_key|cookie)\b\W{0,3})(?:token |bearer )?\S+"
 )
@@ -54,8 +56,8 @@ def limits(quota: Quota) -> tuple[tuple[str, str], ...]:
         rows.append(("GPU", gpus(quota.gpus)))
     if quota.session_seconds is not None:
         rows.append(("Session", session(quota.session_seconds)))
-    rows += [("Shared memory", format_bytes(quota.shm_bytes)), ("Processes", str(quota.pids))]
-    return tuple(rows)
+    fixed = (format_bytes(quota.shm_bytes), str(quota.pids))
+    return (*rows, *zip(FIXED, fixed, strict=True))
 
 
 def image_missing(image: str) -> str:

@@ -9,10 +9,14 @@ from hub_config.sizes import format_bytes, format_seconds
 from spawner.messages.text import short
 
 OPTIONS_NOT_AN_OBJECT = "The options for a server must be a JSON object."
+OPTIONS_NOT_JSON = "The options for a server must be JSON, and this is none."
 OPTIONS_TOO_LARGE = "The options for a server are too large: they are a few words and numbers."
 OPTIONS_NOT_TEXT = "The options for a server hold characters that are no text."
 IMAGE_NOT_A_WORD = "The option image must be one word: the name of an image on the start page."
-NAME_NOT_A_WORD = "The name of a server must be one word."
+NAME_NOT_A_WORD = (
+    "The name of a server must be one word of small letters, digits and single hyphens, at most "
+    "30 of them, a letter first."
+)
 # What each option must look like.
 WANTED = {
     "cpus": "The option cpus must be a number of cores, like 2 or 0.5.",
@@ -67,6 +71,11 @@ def session(seconds: int) -> str:
 def unknown_option(key: str, known: Collection[str]) -> str:
     """Say that there is no such option, and which there are."""
     return f"There is no option {short(key)}; there are {_listed(known)}."
+
+
+def unknown_field(key: str, known: Collection[str]) -> str:
+    """Say that a server has no such field, and which it has."""
+    return f"A server has no field {short(key)}; there are {_listed(known)}."
 
 
 def unknown_image(choice: str, images: Collection[str]) -> str:
@@ -127,6 +136,11 @@ def named_servers_full(most: int) -> str:
         f"You may have {servers(most)}, the one without a name included, and have them all: "
         "delete one you do not need."
     )
+
+
+def name_reserved(name: str) -> str:
+    """Say that a server of this name would stand in the way of the one without a name."""
+    return f"The name {name} is a page of your other server; choose another one."
 
 
 def group_full(group: str, left: str, most: str) -> str:

@@ -167,7 +167,7 @@ def test_servers(instance: Instance) -> None:
         "JupyterHub": {
             "spawner_class": "labhub",
             "concurrent_spawn_limit": 0,
-            "allow_named_servers": False,
+            "allow_named_servers": True,
             "shutdown_on_logout": False,
         },
         "QuotaDockerSpawner": {

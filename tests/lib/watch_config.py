@@ -1,4 +1,4 @@
-"""The tests' hub, with named servers and a service by the name under which servers are culled."""
+"""The tests' hub, with a service by the name under which servers are culled."""
 
 import os
 from pathlib import Path
@@ -9,4 +9,3 @@ c.JupyterHub.services = [
     *c.JupyterHub.services,
     {"name": "idle-culler", "api_token": os.environ["LABHUB_TEST_CULLER_TOKEN"], "admin": True},
 ]
-c.JupyterHub.allow_named_servers = True

@@ -70,6 +70,10 @@ def test_gpus_are_offered_where_there_are_some() -> None:
     assert ("GPU", "1 GPU") in offered(QUOTA, gpus_here=4).limits
 
 
+def test_what_cannot_be_chosen_is_told_apart() -> None:
+    assert offered(QUOTA).fixed == (("Shared memory", "1 GiB"), ("Processes", "512"))
+
+
 def test_no_limit_is_a_choice_and_so_is_any() -> None:
     session = offered(Quota(1, GIB, GIB, 64)).sizes[-1]
     assert session.steps[0] == Step("", "No limit")
@@ -83,12 +87,27 @@ def test_less_is_offered_when_the_rest_is_taken_and_it_is_said_why() -> None:
     several = Quota(2.0, 8 * GIB, GIB, 512, servers=2)
     cpus, memory, _ = offered(several, OTHER).sizes
     assert cpus == Size(
-        "cpus", "CPU", steps(("0.5", "0.5 cores")),
+        "cpus", "CPU", steps(("", "0.5 cores")),
         "You may have 2 cores in all, and your other servers leave 0.5 cores: "
         "choose at most that, or stop another server first.",
     )  # fmt: skip
-    assert [step.text for step in memory.steps] == ["3 GiB", "2 GiB", "1 GiB", "512 MiB"]
+    assert memory.steps[:2] == steps(("", "3 GiB"), ("2048 MiB", "2 GiB"))
+    assert [step.text for step in memory.steps[2:]] == ["1 GiB", "512 MiB"]
     assert memory.hint.startswith("You may have 8 GiB of memory in all, and your other servers lea")
+
+
+def test_a_machine_smaller_than_the_quota_offers_what_it_can_give() -> None:
+    _, memory, _ = offered(QUOTA, host=Room(4 * GIB)).sizes
+    assert memory.steps[0] == Step("", "4 GiB")
+    assert memory.hint == (
+        "This machine has only 4 GiB of memory for all servers together; choose that or less."
+    )
+
+
+def test_what_is_less_than_a_server_needs_is_offered_and_must_be_chosen() -> None:
+    bob = InUse(Holder("bob", ""), frozenset(), 1, 4 * GIB - 100 * MIB, 64)
+    _, memory, _ = offered(QUOTA, bob, host=Room(4 * GIB)).sizes
+    assert memory.steps == steps(("100 MiB", "100 MiB"))
 
 
 @pytest.mark.parametrize(
@@ -131,11 +150,12 @@ def test_every_step_is_a_choice_that_fits(quota: Quota, share: float, gpus_here:
     other = choose(CONFIG, quota, {"cpus": max(0.01, quota.cpus * share), "memory": memory}, 0)
     size = other.quota
     taken = InUse(Holder("ada", "x"), frozenset(), size.cpus, size.memory_bytes, size.pids)
+    left = tightest(pots(ADA, [taken], quota, {}, Room()))
     found = offered(quota, taken, gpus_here=gpus_here)
     assume(not found.problem)
     for step in (0, -1):
         fields = {size.key: [size.steps[step].value] for size in found.sizes}
-        choice = choose(CONFIG, quota, from_form(fields), gpus_here)
+        choice = choose(CONFIG, quota, from_form(fields), gpus_here, left)
         assert admit(choice.quota, pots(ADA, [taken], quota, {}, Room())) == Admitted()
 
 

@@ -8,6 +8,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from hub_config.schema import Config
+from spawner.admission import CPU_PARTS, Measure, Pot
+from spawner.admission import CPUS as CPUS_MEASURE
+from spawner.admission import MEMORY as MEMORY_MEASURE
 from spawner.options import KNOWN, Choice, OptionRefusedError, choose
 from spawner.quota import Quota
 
@@ -94,6 +97,38 @@ def test_what_goes_with_what(
 ) -> None:
     whole = Quota(**{**{key: getattr(QUOTA, key) for key in Quota.__slots__}, **quota})
     assert gets(options, whole, gpus_here) == less
+
+
+def room(cpus: float = 99, memory: int = 99 * GIB) -> dict[Measure, Pot]:
+    """So much is left of a machine."""
+    return {CPUS_MEASURE: Pot(CPUS_MEASURE, round(cpus * CPU_PARTS), 0, ""),
+            MEMORY_MEASURE: Pot(MEMORY_MEASURE, memory, 0, "")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("left", "options", "less"),
+    [
+        pytest.param(room(), {}, {}, id="where there is enough, the whole quota"),
+        pytest.param(room(memory=4 * GIB), {}, {"memory_bytes": 4 * GIB}, id="else what is left"),
+        pytest.param(room(cpus=0.5), {}, {"cpus": 0.5}, id="of each thing"),
+        pytest.param(room(memory=GIB), {}, {"memory_bytes": GIB, "shm_bytes": GIB},
+                     id="shared memory is memory"),
+        pytest.param(room(memory=512 * MIB), {}, {"memory_bytes": 512 * MIB,
+                     "shm_bytes": 512 * MIB}, id="down to what one can work with"),
+        pytest.param(room(memory=511 * MIB, cpus=0.4), {}, {},
+                     id="for less nobody starts: it is asked for in vain"),
+        pytest.param(room(memory=4 * GIB), {"memory": "6 GiB"}, {"memory_bytes": 6 * GIB},
+                     id="a choice is never made smaller, and is refused later"),
+        pytest.param(room(memory=4 * GIB), {"memory": "2 GiB"}, {"memory_bytes": 2 * GIB},
+                     id="nor larger"),
+    ],
+)  # fmt: skip
+def test_what_is_not_chosen_is_as_much_as_there_is(
+    left: dict[Measure, Pot], options: object, less: dict[str, object]
+) -> None:
+    found = choose(CONFIG, QUOTA, options, GPUS_HERE, left).quota
+    keys = [key for key in Quota.__slots__ if getattr(found, key) != getattr(QUOTA, key)]
+    assert {key: getattr(found, key) for key in keys} == less
 
 
 CPUS = "The option cpus must be a number of cores, like 2 or 0.5."

@@ -50,6 +50,7 @@ PURE = (
     "spawner/migrations.py",
     "spawner/offer.py",
     "spawner/options.py",
+    "spawner/servers.py",
     "spawner/pulling.py",
     "spawner/verify.py",
     "spawner/why.py",

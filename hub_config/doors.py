@@ -1,0 +1,150 @@
+"""The doors by which options for a server come in: form, query, POST, PUT, PATCH.
+
+JupyterHub's handlers store first and ask later, and some shapes of JSON make them fail with 500.
+These subclasses look before: what is no option, or more than the server's owner may have, is 400
+with a sentence. What counts is still decided at each start, from what holds then.
+"""
+
+# ruff: noqa: ANN401 - JupyterHub's classes have no types
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.pages import SpawnHandler
+from tornado.web import HTTPError
+
+from spawner.messages import quotas as messages
+from spawner.options import OptionRefusedError
+from spawner.servers import name_problem
+
+# All options together are a few words and numbers.
+MOST_BYTES = 16 * 1024
+PATCHED = ("name", "display_name", "user_options")
+
+Route = tuple[Any, ...]
+
+
+def with_doors(routes: Iterable[Route]) -> list[Route]:
+    """Return the hub's routes with our doors in place of JupyterHub's."""
+    return [(pattern, DOORS.get(door, door), *rest) for pattern, door, *rest in routes]
+
+
+class NamedDoor(BaseHandler):
+    """Lets a person have as many named servers as their quota says, whoever makes them."""
+
+    async def _check_named_server_request(
+        self, user: Any, server_name: Any, display_name: Any, **how: Any
+    ) -> None:
+        """Look at the name and the owner's quota, then let JupyterHub look."""
+        most = user.spawner.entitlement.servers
+        _refuse(name_problem(server_name, user.orm_spawners, most))
+        await super()._check_named_server_request(user, server_name, display_name, **how)
+
+
+class StrictBody(APIHandler):
+    """Takes a small JSON object, or nothing at all."""
+
+    def get_json_body(self) -> dict[str, Any] | None:
+        """Return the body of the request, or answer 400 with a sentence."""
+        _refuse(messages.OPTIONS_TOO_LARGE if len(self.request.body) > MOST_BYTES else "")
+        if not self.request.body.strip():
+            return None
+        try:
+            body = json.loads(self.request.body, parse_constant=_no_number)
+            # A lone surrogate can be written in JSON, and nowhere else.
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeError:
+            _refuse(messages.OPTIONS_NOT_TEXT)
+        except (ValueError, RecursionError):
+            _refuse(messages.OPTIONS_NOT_JSON)
+        if body is not None and not isinstance(body, dict):
+            _refuse(messages.OPTIONS_NOT_AN_OBJECT)
+        return body
+
+
+class ServerDoor(NamedDoor, UserServerAPIHandler, StrictBody):
+    """POST, PUT and PATCH of a server."""
+
+    def get_server_json_body(self) -> dict[str, Any]:
+        """Return the body of POST and PUT, once its options are such that the owner may have."""
+        body: dict[str, Any] = super().get_server_json_body()
+        self._check(body["user_options"])
+        return body
+
+    def get_json_body(self) -> dict[str, Any] | None:
+        """Return the body; that of PATCH is looked at here, because JupyterHub does not."""
+        body = super().get_json_body()
+        if self.request.method == "PATCH" and body:
+            unknown = sorted(key for key in body if key not in PATCHED)
+            _refuse(messages.unknown_field(unknown[0], PATCHED) if unknown else "")
+            for key in ("name", "display_name"):
+                _refuse("" if isinstance(body.get(key, ""), str) else messages.NAME_NOT_A_WORD)
+            if "user_options" in body:
+                self._check(body["user_options"] if body["user_options"] is not None else [])
+        return body
+
+    def _check(self, options: object) -> None:
+        """Answer 400 when the server's owner may not choose this; None is no choice."""
+        user = self.find_user(self.path_args[0])
+        if user is None or options is None:
+            return
+        try:
+            user.spawner.check(options)
+        except OptionRefusedError as error:
+            _refuse(str(error))
+
+
+class SpawnDoor(NamedDoor, SpawnHandler):
+    """The start page, its form, and options in its address."""
+
+    async def prepare(self) -> None:
+        """Let nothing in that is no text, or too much of it."""
+        await super().prepare()
+        _refuse(messages.OPTIONS_TOO_LARGE if len(self.request.body) > MOST_BYTES else "")
+        try:
+            for values in self.request.arguments.values():
+                b"".join(values).decode()
+        except UnicodeDecodeError:
+            _refuse(messages.OPTIONS_NOT_TEXT)
+
+    def render_template(self, name: str, **facts: Any) -> Any:
+        """Draw the page for the server it is about; JupyterHub takes that without a name."""
+        if name == "spawn.html":
+            facts["spawner"] = facts["for_user"].get_spawner("".join(self.path_args[1:2]))
+        return super().render_template(name, **facts)
+
+
+class UserDoor(UserAPIHandler):
+    """A user, whose name stays: accounts, volumes and receipts belong to it."""
+
+    def get_json_body(self) -> Any:
+        """Return the body, unless it is a PATCH with another name.
+
+        The same name is left out: JupyterHub 6.1.1 would take the user's name away.
+        """
+        body, name = super().get_json_body(), self.path_args[0]
+        if self.request.method == "PATCH" and isinstance(body, dict):
+            _refuse("" if body.pop("name", name) == name else messages.USER_NAMES_STAY)
+        return body
+
+
+DOORS: Mapping[type, type] = {
+    SpawnHandler: SpawnDoor,
+    UserAPIHandler: UserDoor,
+    UserServerAPIHandler: ServerDoor,
+}
+
+
+def _refuse(sentence: str) -> None:
+    """Answer 400 with a sentence, if there is one."""
+    if sentence:
+        raise HTTPError(400, sentence)
+
+
+def _no_number(name: str) -> NoReturn:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(name)
