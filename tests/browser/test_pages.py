@@ -5,12 +5,14 @@ The hub is real, the engine is the fake one: it can be told how the next server 
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from spawner.machine import LOOK_SECONDS
 from tests.lib.browser import complaints, picture, sign_in, tab_to, visit
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
 from tests.lib.lab import PASSWORD, Lab
@@ -31,6 +33,8 @@ images:
     description: The same versions from PyPI
 quotas:
   default: {{cpus: 2, memory: 8 GiB, shm: 1 GiB, pids: 256}}
+  users:
+    ada: {{servers: 2}}
 """
 LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
 LONG_SECONDS = 600.0
@@ -114,6 +118,16 @@ def bob(browser: Browser, lab: Lab) -> Iterator[Page]:
         yield page
 
 
+@contextmanager
+def small_machine(lab: Lab, gib: int) -> Iterator[None]:
+    """The hub's machine has so much memory; the hub has taken notice."""
+    lab.dir.machine(gib << 30)
+    time.sleep(LOOK_SECONDS + 1)
+    yield
+    lab.dir.machine(1 << 40)
+    time.sleep(LOOK_SECONDS + 1)
+
+
 def press_start(page: Page, lab: Lab, image: str = "TensorFlow 2.9") -> None:
     """Choose an image on the spawn page and start it."""
     page.goto(f"{lab.url}/hub/spawn")
@@ -187,7 +201,11 @@ def test_a_broken_sign_in_leads_back_to_a_new_one(page: Page, lab: Lab) -> None:
 def test_spawn_page_says_what_one_gets(ada: Page, lab: Lab) -> None:
     ada.goto(f"{lab.url}/hub/spawn")
     rows = ada.get_by_role("table", name="Limits").get_by_role("row")
-    expect(rows).to_have_text(["CPU2 cores", "Memory8 GiB", "Shared memory1 GiB", "Processes256"])
+    expect(rows).to_have_text(["Shared memory1 GiB", "Processes256"])
+    for label, steps in (("CPU", ["2 cores", "1 core", "0.5 cores"]),
+                         ("Memory", ["8 GiB", "4 GiB", "2 GiB", "1 GiB", "512 MiB"])):  # fmt: skip
+        expect(ada.get_by_label(label).get_by_role("option")).to_have_text(steps)
+    expect(ada.get_by_label("Runs for at most")).to_have_value("")
     cards = ada.get_by_role("group", name="Image").locator("label")
     expect(cards).to_have_count(2)
     expect(cards.nth(0)).to_contain_text(TENSORFLOW)
@@ -195,6 +213,73 @@ def test_spawn_page_says_what_one_gets(ada: Page, lab: Lab) -> None:
     expect(cards.nth(1)).to_contain_text(LOCAL)
     expect(cards.nth(1)).to_contain_text("built on this machine")
     expect(ada.get_by_role("radio").first).to_be_checked()
+
+
+def test_less_can_be_chosen_and_is_chosen_again_the_next_time(
+    ada: Page, lab: Lab, fake_engine: FakeEngine
+) -> None:
+    ada.goto(f"{lab.url}/hub/spawn")
+    ada.get_by_label("Memory").select_option(label="2 GiB")
+    ada.get_by_role("button", name="Start").click()
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+    (container,) = fake_engine.containers()
+    assert container.host_config["Memory"] == 2 << 30
+    assert lab.api("DELETE", "users/ada/server").status_code == 204
+    ada.goto(f"{lab.url}/hub/spawn")
+    expect(ada.get_by_label("Memory")).to_have_value("2048 MiB")
+
+
+def test_what_others_leave_is_offered_and_it_is_said_why(
+    ada: Page, bob: Page, lab: Lab, artefacts: Path
+) -> None:
+    assert lab.api("POST", "users/bob/server", json={"cpus": 0.5}).status_code == 201
+    with small_machine(lab, 10):
+        ada.goto(f"{lab.url}/hub/spawn")
+        memory = ada.get_by_label("Memory")
+        expect(memory).to_have_accessible_description(
+            "This machine has 2 GiB of memory left for servers: "
+            "choose at most that, or try again when others have stopped theirs."
+        )
+        assert complaints(ada, "spawn-less", artefacts) == []
+        ada.get_by_role("button", name="Start").click()
+        expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def test_where_nothing_is_left_it_is_said_why(
+    ada: Page, bob: Page, lab: Lab, artefacts: Path
+) -> None:
+    assert lab.api("POST", "users/bob/server", json={"cpus": 0.5}).status_code == 201
+    with small_machine(lab, 8):
+        ada.goto(f"{lab.url}/hub/spawn")
+        expect(ada.get_by_role("main")).to_contain_text(
+            "This machine has no memory left for servers: "
+            "try again when others have stopped theirs."
+        )
+        expect(ada.get_by_role("button", name="Start")).to_have_count(0)
+        assert complaints(ada, "spawn-none", artefacts) == []
+
+
+def test_named_servers_from_the_first_to_the_last_day(ada: Page, lab: Lab, artefacts: Path) -> None:
+    ada.goto(f"{lab.url}/hub/home")
+    add = ada.get_by_role("button", name="Add")
+    ada.get_by_label("Name of a new server").fill("lab")
+    add.click()
+    expect(ada.get_by_role("alert")).to_contain_text("The name lab is a page of your other server")
+    ada.get_by_label("Name of a new server").fill("night-run")
+    add.click()
+    expect(ada.get_by_role("heading", level=1)).to_have_text('Start your server "night-run"')
+    ada.get_by_label("Memory").select_option(label="2 GiB")
+    ada.get_by_role("button", name="Start").click()
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+    ada.goto(f"{lab.url}/hub/home")
+    assert complaints(ada, "home-named-running", artefacts) == []
+    ada.get_by_role("button", name="Stop night-run").click()
+    remove = ada.get_by_role("button", name="Delete night-run")
+    expect(remove).to_be_visible()
+    assert complaints(ada, "home-named", artefacts) == []
+    remove.click()
+    expect(remove).to_have_count(0)
+    state(ada, "Not running")
 
 
 def test_by_keyboard_alone_from_sign_in_to_stop(page: Page, lab: Lab) -> None:
