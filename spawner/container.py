@@ -18,6 +18,7 @@ What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Dev
 DeviceRequests (an empty one means all GPUs on most engines), no published ports.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ OPEN_FILES = 16_384
 STOP_SECONDS = 10
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
-MEMORY_LABEL = "labhub.memory_bytes"
+# What only the store knows of a run otherwise (spawner/recall.py).
+RUN_LABEL = "labhub.run"
 
 Body = dict[str, Any]
 
@@ -72,6 +74,7 @@ class Server:
     group_path: str
     quota: Quota
     shared: tuple[SharedDirectory, ...] = ()
+    groups: frozenset[str] = frozenset()
 
 
 def identity_labels(instance: str, user: str, server: str) -> dict[str, str]:
@@ -89,10 +92,17 @@ def holder_of(labels: Mapping[str, str]) -> Holder:
     return Holder(labels.get("labhub.user", ""), labels.get("labhub.server", ""))
 
 
-def memory_of(labels: Mapping[str, str]) -> int:
-    """Return the memory limit that a container was made with, 0 when its labels do not tell."""
-    text = labels.get(MEMORY_LABEL, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+def run_label(server: Server) -> str:
+    """Return what a run is noted with and the engine does not know, as JSON."""
+    quota = server.quota
+    kept = {
+        "gpus": quota.gpus,
+        "groups": sorted(server.groups),
+        "session_seconds": quota.session_seconds,
+        "idle_seconds": quota.idle_seconds,
+        "extend_seconds": quota.extend_seconds,
+    }
+    return json.dumps(kept)
 
 
 def volume_labels(instance: str, user: str, key: str) -> dict[str, str]:
@@ -121,7 +131,7 @@ def create_body(
             **identity_labels(server.instance, server.user, server.server),
             "labhub.account": server.key,
             "labhub.image": server.image_key,
-            MEMORY_LABEL: str(server.quota.memory_bytes),
+            RUN_LABEL: run_label(server),
         },
         "StopSignal": "SIGTERM",
         "StopTimeout": STOP_SECONDS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
 from spawner.capacity import Facts, capacity
+from spawner.options import Choice, choose
 from spawner.quota import Person, Quota, effective, totals
 from spawner.runs import Holder, Run
 from spawner.store import Ledger
@@ -31,6 +32,11 @@ class Gate:
         self._person, self._moment = person, datetime.now().astimezone()
         self._facts: Facts | None = None  # one look for `left` and `begin`, so that they agree
         self.entitlement = effective(config, person, self._moment)
+
+    def choose(self, holder: Holder, options: object) -> Choice:
+        """Return what a server of this holder is to get. Raises OptionRefusedError; as `begin`."""
+        gpus_here = self._desk.gpus_here
+        return choose(self._config, self.entitlement, options, gpus_here, self.left(holder))
 
     def begin(self, name: str, image: str, holder: Holder, wanted: Quota) -> Run:
         """Note that a server of this size begins, or raise NotAdmittedError and note nothing.

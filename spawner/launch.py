@@ -38,7 +38,6 @@ from spawner.failure import (
 )
 from spawner.gate import Gate
 from spawner.images import Contents
-from spawner.options import choose
 from spawner.progress import Steps
 from spawner.quota import Person, Quota
 from spawner.ready import first_answer_or_death
@@ -101,9 +100,7 @@ class Launch:
         """Check the choice, make the files ready, clear the place; return what to create."""
         self._steps.add(5, messages.STEP_PREPARE)
         config = self._request.config
-        left = await asyncio.to_thread(self._gate.left, self.holder)
-        options, gpus_here = self._request.options, self._desk.gpus_here
-        chosen = choose(config, self._gate.entitlement, options, gpus_here, left)
+        chosen = await asyncio.to_thread(self._gate.choose, self.holder, self._request.options)
         self.quota, image_key = chosen.quota, chosen.image_key
         self._image = config.images[image_key].image
         files = asyncio.ensure_future(self._files())
@@ -181,6 +178,7 @@ class Launch:
             group_path=group_path,
             quota=self.quota,
             shared=shared_for(self._request.config, self._request.groups),
+            groups=self._request.groups,
         )
 
     async def create(

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from spawner import messages
 from spawner.checkpoint import reached
-from spawner.container import holder_of, memory_of
 from spawner.engine import Container
 from spawner.memory import Usage
 from spawner.metrics import ENDS
+from spawner.recall import run_of
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.sightings import Sighting, Sightings
 from spawner.store import Ledger, Store, StoreError
@@ -78,7 +78,7 @@ class Receipts:
         """
         away = self._sightings.away_at(state.finished_at)
         facts = _facts(state, self._sightings.of(state.id), story, away=away)
-        return await self._end(_run_of(state), state, facts, log_text)
+        return await self._end(run_of(state, datetime.now(UTC)), state, facts, log_text)
 
     async def close(self, run: Run, story: Story | None = None) -> Receipt | None:
         """Write the receipt of a run whose container is gone. Raises StoreError: it stays open."""
@@ -161,18 +161,6 @@ def _facts(state: Container | None, sighting: Sighting, story: Story, *, away: b
         outside_signal=sighting.signalled,
         engine_was_away=away,
         answered=story.answered and ran,
-    )
-
-
-def _run_of(state: Container) -> Run:
-    """Return the run of a container as its labels tell it, for when the store has none."""
-    return Run(
-        name=state.name,
-        holder=holder_of(state.labels),
-        image=state.labels.get("labhub.image", ""),
-        memory_bytes=memory_of(state.labels),
-        began=state.started_at or datetime.now(UTC),
-        container=state.id,
     )
 
 

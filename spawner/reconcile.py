@@ -30,8 +30,6 @@ class Seen:
     name: str
     holder: Holder
     ended: bool
-    image: str = ""
-    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from spawner.checkpoint import reached
-from spawner.container import STOP_SECONDS, holder_of, memory_of
+from spawner.container import STOP_SECONDS, holder_of
 from spawner.desk import Desk
 from spawner.engine import Listed
 from spawner.engine_errors import EngineError, NotFoundError
 from spawner.events import Event
 from spawner.metrics import RECONCILE_ACTIONS
+from spawner.recall import run_of
 from spawner.reconcile import Action, Close, Finish, Notify, Record, Seen, View, reconcile
-from spawner.runs import Holder, Run
+from spawner.runs import Holder
 from spawner.store import StoreError
 
 ROUND_SECONDS = 30
@@ -172,15 +173,11 @@ class Watch:
         await self._desk.ends.end(container, STOP_SECONDS)
 
     async def _record(self, seen: Seen) -> None:
-        """Note a run that the store lost."""
-        run = Run(
-            name=seen.name,
-            holder=seen.holder,
-            image=seen.image,
-            memory_bytes=seen.memory_bytes,
-            began=datetime.now(UTC),
-            container=seen.container,
-        )
+        """Note a run that the store lost, as its container tells it."""
+        try:
+            run = run_of(await self._desk.engine.container(seen.container), datetime.now(UTC))
+        except NotFoundError:
+            return
         await self._desk.receipts.transact(lambda ledger: ledger.begin(run), otherwise=None)
 
     # the engine comes and goes
@@ -203,6 +200,4 @@ def _seen(listed: Listed) -> Seen:
         name=listed.name,
         holder=holder_of(listed.labels),
         ended=listed.ended,
-        image=listed.image,
-        memory_bytes=memory_of(listed.labels),
     )

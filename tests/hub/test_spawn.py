@@ -71,7 +71,7 @@ def test_a_start_makes_one_container_and_a_stop_leaves_none(
         "labhub.server": "",
         "labhub.account": container.labels["labhub.account"],
         "labhub.image": "tensorflow",
-        "labhub.memory_bytes": str(1 << 30),
+        "labhub.run": container.labels["labhub.run"],
     }
     assert lab.api("DELETE", "users/ada/server").status_code == 204
     assert fake_engine.containers() == []

@@ -65,7 +65,8 @@ BODY = {
         "labhub.server": "",
         "labhub.account": "abcdefghijklmnop",
         "labhub.image": "tensorflow",
-        "labhub.memory_bytes": str(8 * GIB),
+        "labhub.run": '{"gpus": 0, "groups": [], "session_seconds": null, "idle_seconds": null, '
+        '"extend_seconds": null}',
     },
     "StopSignal": "SIGTERM",
     "StopTimeout": 10,

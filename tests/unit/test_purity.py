@@ -51,6 +51,7 @@ PURE = (
     "spawner/offer.py",
     "spawner/options.py",
     "spawner/servers.py",
+    "spawner/recall.py",
     "spawner/pulling.py",
     "spawner/verify.py",
     "spawner/why.py",

@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def seen(container: str, holder: Holder = ADA, *, ended: bool = False) -> Seen:
     """A container; its name begins with its id, so that names grow as the ids do."""
-    return Seen(container, f"{container}-name", holder, ended, "lab/image:1", 1 << 30)
+    return Seen(container, f"{container}-name", holder, ended)
 
 
 def run(container: str, holder: Holder = ADA) -> Run:
