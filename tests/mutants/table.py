@@ -123,11 +123,21 @@ MUTANTS = (
         "intent-after-the-act",
         "a run is noted when its container exists, not before",
         "spawner/launch.py",
-        "        await self._note(lambda ledger: ledger.begin(run))\n        self._run = run\n"
-        "        container = await self._desk.engine.create(run.name, body)\n",
-        "        self._run = run\n"
-        "        container = await self._desk.engine.create(run.name, body)\n"
-        "        await self._note(lambda ledger: ledger.begin(run))\n",
+        "        self._run = await asyncio.to_thread("
+        "begin, name, server.image, self.holder, self.quota)\n"
+        "        container = await self._desk.engine.create(name, self._body)\n",
+        "        container = await self._desk.engine.create(name, self._body)\n"
+        "        self._run = await asyncio.to_thread("
+        "begin, name, server.image, self.holder, self.quota)\n",
+        LOOKS,
+    ),
+    Mutant(
+        "a-failed-start-goes-on",
+        "what a failed start still had to do is done to the next one",
+        "spawner/launch.py",
+        "        for task in tasks:\n            task.cancel()\n"
+        "        await asyncio.wait(tasks)\n",
+        "",
         LOOKS,
     ),
     Mutant(
