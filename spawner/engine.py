@@ -137,6 +137,13 @@ class Engine:
             "image", lambda limit: answers.read(answers.image, self._ask(limit, request))
         )
 
+    async def discovered(self) -> tuple[str, ...]:
+        """Return the devices that the engine found by CDI; before 28.2 it tells none."""
+        request = Request("GET", "/info")
+        return await self._lanes.run(
+            "discovered", lambda limit: answers.read(answers.discovered, self._ask(limit, request))
+        )
+
     async def volume(self, name: str, device: str, labels: Mapping[str, str]) -> str:
         """Make sure of a volume over the directory `device`; return what it really points to."""
         options = {"type": "none", "o": "bind", "device": device}

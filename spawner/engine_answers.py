@@ -136,6 +136,12 @@ def image(answer: dict[str, Any]) -> Image:
     return Image(id=_text(answer["Id"]), labels=_labels(config))
 
 
+def discovered(answer: dict[str, Any]) -> tuple[str, ...]:
+    """Read which devices the engine knows by their CDI names."""
+    _text(answer["ServerVersion"])
+    return tuple(_text(each["ID"]) for each in answer.get("DiscoveredDevices") or ())
+
+
 def identity(answer: dict[str, Any]) -> str:
     """Read the id of what was made."""
     return _text(answer["Id"])

@@ -16,6 +16,7 @@ EXAMPLES = {
     "container": ("GET", "/containers/3f/json"),
     "listed": ("GET", "/containers/json"),
     "image": ("GET", "/images/tensorflow/tensorflow:2.9.0-gpu-jupyter/json"),
+    "discovered": ("GET", "/info"),
     "log_tail": ("GET", "/containers/3f/logs"),
     "has_path": ("GET", "/containers/3f/archive"),
     "file": ("GET", "/containers/3f/archive"),
@@ -65,7 +66,9 @@ def test_what_engine_never_asks_belongs_to_no_call(method: str, path: str) -> No
 def test_only_what_changes_nothing_may_be_asked_again() -> None:
     again = {name for name, call in CALLS.items() if call.idempotent}
     assert {CALLS[name].method for name in again} == {"GET"}
-    assert again == {"container", "listed", "image", "log_tail", "has_path", "file"}
+    assert again == {
+        "container", "listed", "image", "discovered", "log_tail", "has_path", "file",
+    }  # fmt: skip
 
 
 def test_every_lane_has_a_name_of_its_own_and_room() -> None:

@@ -99,6 +99,12 @@ def resizing(case: Case) -> str:
     return "running"
 
 
+def living(case: Case) -> str:
+    """Let a server run until the hub asks the engine about the machine, as it does all the time."""
+    case.wait_for_hit()
+    return "running"
+
+
 def fetching(case: Case) -> str:
     """Start with an image that the engine lacks: the hub fetches it, and says how that ended."""
     name, engine = image_name(case.image), case.world.engine
@@ -125,13 +131,15 @@ def fetching(case: Case) -> str:
 class Site:
     """A place at which the hub issues a call: how it gets there, and whether a server runs then.
 
-    Calls that look into an image are about nobody: `looks` says that these are meant.
+    Calls that look into an image are about nobody: `looks` says that these are meant. So are
+    questions about the machine (`machine`).
     """
 
     name: str
     act: Callable[[Case], str]
     runs: bool = False
     looks: bool = False
+    machine: bool = False
     only: Callable[[Call], bool] = lambda _call: True
 
 
@@ -146,6 +154,7 @@ SITES: dict[str, tuple[Site, ...]] = {
     "container": (START, Site("poll", asking, runs=True), Site("death", dying, runs=True)),
     "listed": (START,),
     "image": (LOOK,),
+    "discovered": (Site("round", living, runs=True, machine=True),),
     "log_tail": (Site("failure", failing), Site("death", dying, runs=True)),
     "has_path": (Site("look", starting, looks=True, only=lambda call: not reads_names(call)),),
     "file": (Site("look", starting, looks=True, only=reads_names),),
@@ -180,6 +189,7 @@ def run(world: World, call: str, site: Site, kind: Kind) -> None:
     image = key(call, site, kind)
     with world.victim() as user:
         meant = world.looks_into(image) if site.looks else world.calls_of(user)
+        meant = (lambda _call: True) if site.machine else meant
         with holding[CALLS[call].lane] if kind in HOLDING else nullcontext(), acting:
             if site.runs:
                 assert world.start(user).status_code == CREATED

@@ -281,6 +281,7 @@ class FakeEngine:
              "MemTotal": 16 << 30, "SecurityOptions": ["name=seccomp,profile=default"],
              "Runtimes": {name: {"path": name} for name in self.life.runtimes},
              "DefaultRuntime": "runc", "DockerRootDir": "/var/lib/docker",
+             "DiscoveredDevices": [{"Source": "cdi", "ID": each} for each in self.life.cdi],
              "Containers": len(self.life.containers), "Images": len(self.life.images)},
         )  # fmt: skip
 

@@ -115,6 +115,7 @@ class State:
         self.volumes: dict[str, Body] = {}
         self.networks: dict[str, Body] = {}
         self.runtimes = {"runc"}
+        self.cdi: list[str] = []
         self.plans: list[Plan] = []
         self.drops_limits = False
         self.events: list[Body] = []

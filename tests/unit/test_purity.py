@@ -32,6 +32,7 @@ PURE = (
     "hub_config/reference.py",
     "spawner/quota.py",
     "spawner/container.py",
+    "spawner/devices.py",
     "spawner/messages/__init__.py",
     "spawner/messages/times.py",
     "spawner/times.py",

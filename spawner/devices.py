@@ -1,0 +1,89 @@
+"""The machine's GPUs: which there are, which may be given out, and how one is handed over. Pure.
+
+    which there are     `gpus.devices` of labhub.yaml, else what the engine discovered (CDI names
+                        its devices `nvidia.com/gpu=UUID`, Docker 28.2 and later)
+    given out           by UUID, never by number or count: a count is always the first ones
+                        (ref: moby daemon/nvidia_linux.go)
+    places              one on each device, or as many as `gpus.share` says
+    handed over         by CDI where the engine discovered the device, else by NVIDIA's hook
+
+A device is taken as long as an open run has it: from before its container exists until its end is
+proven. Unknown is not gone: a device that is not seen any more is given to nobody, and stays with
+who has it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hub_config.schema_gpus import Gpus
+
+CDI = re.compile(r"nvidia\.com/gpu=((?:GPU|MIG)-[0-9A-Za-z-]+(?:/\d+/\d+)?)")
+CACHE_BYTES = 4 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU, or one slice of one. `places`: how many servers may have it at once."""
+
+    id: str
+    places: int = 1
+    by_cdi: bool = False
+
+
+def inventory(rules: "Gpus", discovered: Iterable[str]) -> tuple[Device, ...]:
+    """Return the devices that servers can get, in an order that does not change by itself.
+
+    `discovered` are the engine's CDI names; those of other vendors, indices and `all` are no ids.
+    """
+    found = sorted({match[1] for name in discovered if (match := CDI.fullmatch(name))})
+    ids = rules.devices or found
+    return tuple(Device(each, rules.share.get(each, 1), each in found) for each in ids)
+
+
+def free_places(devices: Iterable[Device], taken: Iterable[str]) -> dict[str, int]:
+    """Return how many places each device has left; `taken` has an id for each place in use."""
+    used = Counter(taken)
+    return {each.id: max(0, each.places - used[each.id]) for each in devices}
+
+
+def assign(devices: Sequence[Device], taken: Collection[str], count: int) -> tuple[str, ...] | None:
+    """Return that many different devices with a free place; None: there are fewer.
+
+    Devices of one's own go first, so that nobody shares while there is another way; of several,
+    the one that has most places left.
+    """
+    free = free_places(devices, taken)
+    order = {each.id: index for index, each in enumerate(devices)}
+    ready = [each for each in devices if free[each.id]]
+    ready.sort(key=lambda each: (each.places > 1, -free[each.id], order[each.id]))
+    return tuple(each.id for each in ready[:count]) if len(ready) >= count else None
+
+
+def requests(devices: Iterable[Device], ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the engine's DeviceRequests for these devices; without any, none: never an empty one.
+
+    An empty request means all GPUs on most engines.
+    """
+    by_cdi = {each.id for each in devices if each.by_cdi}
+    if not ids:
+        return []
+    if by_cdi.issuperset(ids):
+        return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={each}" for each in ids]}]
+    return [{"Driver": "nvidia", "DeviceIDs": list(ids), "Capabilities": [["gpu"]]}]
+
+
+def variables(devices: Iterable[Device], ids: Collection[str], cache_dir: str) -> Mapping[str, str]:
+    """Return what programs should know about the devices that they got.
+
+    Programs compiled for a GPU when they first run are kept on the user's volume. TensorFlow takes
+    all memory of a device unless it is told to share.
+    """
+    if not ids:
+        return {}
+    shared = any(each.id in ids and each.places > 1 for each in devices)
+    cache = {"CUDA_CACHE_PATH": cache_dir, "CUDA_CACHE_MAXSIZE": str(CACHE_BYTES)}
+    return {**cache, **({"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if shared else {})}
