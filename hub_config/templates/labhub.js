@@ -10,8 +10,8 @@ const lab = {
     } catch {
       throw new Error("The hub did not answer. Check your connection and try again.");
     }
-    const body = await answer.text();
-    const parse = () => { try { return JSON.parse(body); } catch { return null; } };
+    const said = await answer.text();
+    const parse = () => { try { return JSON.parse(said); } catch { return null; } };
     if (!answer.ok) {
       const error = new Error(parse()?.message || `The hub refused (${answer.status}). Reload this page and try again.`);
       throw Object.assign(error, { status: answer.status });
