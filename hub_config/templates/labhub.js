@@ -2,11 +2,11 @@
 // What several pages share. No library: the hub's own API, forms that say they are busy, times in the reader's zone.
 const lab = {
   // Ask the hub's API as the signed-in user. Throws an Error with the hub's own sentence.
-  async api(method, url, body) {
+  async api(method, url, sent) {
     const headers = { "X-XSRFToken": window.jhdata.xsrf_token, Accept: "application/json", "Content-Type": "application/json" };
     let answer;
     try {
-      answer = await fetch(url, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin", cache: "no-store" });
+      answer = await fetch(url, { method, headers, body: sent && JSON.stringify(sent), credentials: "same-origin", cache: "no-store" });
     } catch {
       throw new Error("The hub did not answer. Check your connection and try again.");
     }
