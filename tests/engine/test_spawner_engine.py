@@ -17,7 +17,7 @@ from spawner.engine_errors import (
     RefusedError,
     UnavailableError,
 )
-from spawner.failure import NoAccountError
+from spawner.failure import NoAccountError, NotAsDecidedError
 from spawner.launch import Launch, Request
 from spawner.progress import Steps
 from spawner.storage import StorageError, ensure_volume
@@ -160,6 +160,36 @@ def test_a_start_removes_leftovers_and_leaves_nothing_when_undone(servers: Rig, 
     text = next((servers.lab.state_dir / "passwd").glob("*.passwd")).read_text()
     assert text.startswith("root:x:0:0:root:/root:/bin/bash\n")
     assert text.endswith("\nada:x:200000:200000:ada:/tf/notebooks:/bin/bash\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "keys"),
+    [
+        ({"mem_limit": "3g", "memswap_limit": "3g"}, ["Memory", "MemorySwap"]),
+        ({"cpu_quota": 1_600_000}, ["CpuQuota"]),
+        ({"restart_policy": {"Name": "always"}}, ["RestartPolicy"]),
+    ],
+)
+def test_a_container_that_somebody_changed_is_never_started(
+    servers: Rig, engine: docker.DockerClient, image: str, change: dict[str, Any], keys: list[str]
+) -> None:
+    async def start() -> None:
+        request = Request(servers.config(image, {}), "ada", "", {})
+        launch = Launch(servers.desk, request, Steps())
+        made = await launch.create(await launch.prepare(), {}, ())
+        engine.containers.get(made).update(**change)
+        with pytest.raises(NotAsDecidedError) as error:
+            await launch.start()
+        assert error.value.keys == keys
+        assert engine.containers.get(made).status == "created"
+        failure = await launch.failed(error.value, 1, "")
+        assert failure.jupyterhub_message == (
+            f"Docker made this server in another way than decided ({', '.join(keys)}), so it was "
+            "removed before anybody could use it; tell your administrator."
+        )
+        assert await servers.desk.engine.listed(launch.labels) == []
+
+    run(start())
 
 
 def test_without_an_account_nothing_is_made(servers: Rig, image: str) -> None:
