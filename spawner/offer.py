@@ -110,13 +110,16 @@ def _problems(left: Mapping[Measure, Pot]) -> Iterator[str]:
 
 
 def _sizes(quota: Quota, left: Mapping[Measure, Pot]) -> Iterator[Size]:
-    less = fitting(quota, left)
-    cpus = _down(min(quota.cpus, _most(CPUS, quota, left) / CPU_PARTS), CPU_STEPS)
+    most_cpus, most_memory = _most(CPUS, quota, left) / CPU_PARTS, _most(MEMORY, quota, left)
+    fits = fitting(quota, left)
+    cpus = _down(min(quota.cpus, most_cpus), CPU_STEPS)
     steps = [Step(_plain(each), words.cores(each)) for each in cpus]
-    yield Size("cpus", "CPU", _open("cpus" in less, steps), _hint(CPUS, quota, left))
-    memory = _down(_most(MEMORY, quota, left), MEMORY_STEPS)
+    all_that_is_left = fits.get("cpus") == most_cpus
+    yield Size("cpus", "CPU", _open(all_that_is_left, steps), _hint(CPUS, quota, left))
+    memory = _down(most_memory, MEMORY_STEPS)
     steps = [Step(_size(each), format_bytes(each)) for each in memory]
-    yield Size("memory", "Memory", _open("memory" in less, steps), _hint(MEMORY, quota, left))
+    all_that_is_left = fits.get("memory") == f"{most_memory} B"
+    yield Size("memory", "Memory", _open(all_that_is_left, steps), _hint(MEMORY, quota, left))
     if quota.gpus:
         gpus = range(_most(GPUS, quota, left), -1, -1)
         steps = [Step(str(each), words.gpus(each) if each else words.NONE) for each in gpus]

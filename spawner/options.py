@@ -33,7 +33,7 @@ KNOWN = ("image", "cpus", "memory", "gpus", "session")
 CPUS_LEAST = 0.01
 MEMORY_LEAST_BYTES = 64 * 1024**2
 # What nobody chose is never made smaller than this.
-CPUS_FITTING = 0.5
+CPUS_FITTING_PARTS = CPU_PARTS // 2
 MEMORY_FITTING_BYTES = 512 * 1024**2
 PIDS_LEAST = 32
 SESSION_LEAST_SECONDS = 60
@@ -108,14 +108,20 @@ def cut(quota: Quota, options: object) -> Quota:
 
 
 def fitting(quota: Quota, left: Mapping[Measure, Pot]) -> dict[str, object]:
-    """Return what to take in place of a full quota that is not there, where less will do."""
-    cpus, memory = left.get(CPUS), left.get(MEMORY)
+    """Return what to ask for in place of a full quota that is not there: what is, or the least."""
+    parts = _at_least(left.get(CPUS), CPUS_FITTING_PARTS, CPUS.of(quota))
+    count = _at_least(left.get(MEMORY), MEMORY_FITTING_BYTES, quota.memory_bytes)
     found: dict[str, object] = {}
-    if cpus and CPUS_FITTING * CPU_PARTS <= cpus.left < CPUS.of(quota):
-        found["cpus"] = cpus.left / CPU_PARTS
-    if memory and MEMORY_FITTING_BYTES <= memory.left < quota.memory_bytes:
-        found["memory"] = f"{memory.left} B"
+    if parts < CPUS.of(quota):
+        found["cpus"] = parts / CPU_PARTS
+    if count < quota.memory_bytes:
+        found["memory"] = f"{count} B"
     return found
+
+
+def _at_least(pot: Pot | None, least: int, whole: int) -> int:
+    """Return what a pot has left, but not less than the least, and not more than the whole."""
+    return whole if pot is None else min(whole, max(pot.left, least))
 
 
 def _image(images: Collection[str], options: Mapping[str, object]) -> str:

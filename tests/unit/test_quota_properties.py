@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hub_config.schema import Config
 from hub_config.schema_quotas import NUMBERS
 from spawner.admission import CPUS, MEMORY, Admitted, InUse, Room, admit, pots, tightest
-from spawner.options import CPUS_FITTING, MEMORY_FITTING_BYTES, choose
+from spawner.options import CPUS_FITTING_PARTS, MEMORY_FITTING_BYTES, choose
 from spawner.quota import TOTALS, Person, Quota, Ruled, effective, explain, generosity
 from spawner.runs import Holder
 
@@ -138,7 +138,7 @@ def test_who_chooses_nothing_gets_what_is_there(
     left = tightest(found)
     given_to_ada = choose(config, quota, {}, 0, left).quota
     enough = left[MEMORY].left >= min(MEMORY_FITTING_BYTES, quota.memory_bytes)
-    enough &= left[CPUS].left >= min(CPUS_FITTING, quota.cpus) * 100_000
+    enough &= left[CPUS].left >= min(CPUS_FITTING_PARTS, CPUS.of(quota))
     assert (admit(given_to_ada, found) == Admitted()) == enough
     assert given_to_ada.memory_bytes <= quota.memory_bytes
     assert given_to_ada.cpus <= quota.cpus
