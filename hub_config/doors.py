@@ -70,9 +70,15 @@ class ServerDoor(NamedDoor, UserServerAPIHandler, StrictBody):
     """POST, PUT and PATCH of a server."""
 
     def get_server_json_body(self) -> dict[str, Any]:
-        """Return the body of POST and PUT, once its options are such that the owner may have."""
+        """Return the body of POST and PUT, once its options are such that the owner may have.
+
+        Without any, JupyterHub takes those of the last start; they count as none when they are more
+        than the owner may have by now, because nobody chooses them today.
+        """
         body: dict[str, Any] = super().get_server_json_body()
-        self._check(body["user_options"])
+        _refuse(self._problem(body["user_options"]))
+        if body["user_options"] is None and self._problem(self._from_before()):
+            body["user_options"] = {}
         return body
 
     def get_json_body(self) -> dict[str, Any] | None:
@@ -84,18 +90,26 @@ class ServerDoor(NamedDoor, UserServerAPIHandler, StrictBody):
             for key in ("name", "display_name"):
                 _refuse("" if isinstance(body.get(key, ""), str) else messages.NAME_NOT_A_WORD)
             if "user_options" in body:
-                self._check(body["user_options"] if body["user_options"] is not None else [])
+                options = body["user_options"]
+                _refuse(self._problem([] if options is None else options))
         return body
 
-    def _check(self, options: object) -> None:
-        """Answer 400 when the server's owner may not choose this; None is no choice."""
+    def _problem(self, options: object) -> str:
+        """Return why the server's owner may not choose this, empty when they may or it is None."""
         user = self.find_user(self.path_args[0])
         if user is None or options is None:
-            return
+            return ""
         try:
             user.spawner.check(options)
         except OptionRefusedError as error:
-            _refuse(str(error))
+            return str(error)
+        return ""
+
+    def _from_before(self) -> object:
+        """Return what was chosen for this server the last time, None for nothing."""
+        user = self.find_user(self.path_args[0])
+        server = user.orm_spawners.get("".join(self.path_args[1:2])) if user is not None else None
+        return server.user_options if server is not None else None
 
 
 class SpawnDoor(NamedDoor, SpawnHandler):

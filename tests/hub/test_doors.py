@@ -218,6 +218,22 @@ def test_a_choice_from_before_is_shown_again(lab: Lab, bob: Person) -> None:
     assert '<option value="2048 MiB" selected>2 GiB</option>' in page
 
 
+def test_a_choice_from_before_that_is_too_much_by_now_counts_as_none(
+    lab: Lab, bob: Person, fake_engine: FakeEngine
+) -> None:
+    bob.api("PATCH", "users/bob/server", json={"user_options": {"memory": "4 GiB", "cpus": 1}})
+    lab.dir.config.write_text(CONFIG.replace("memory: 4 GiB", "memory: 2 GiB"))
+    try:
+        asked = {"user_options": {"memory": "3 GiB"}}
+        wait_until(lambda: bob.api("PATCH", "users/bob/server", json=asked).status_code == 400)
+        assert lab.api("POST", "users/bob/server").status_code == 201
+        assert sizes(fake_engine) == [("", 2, 2 * GIB)]
+    finally:
+        lab.dir.config.write_text(CONFIG)
+        lab.api("DELETE", "users/bob/server")
+        wait_until(lambda: bob.api("PATCH", "users/bob/server", json=asked).status_code != 400)
+
+
 # bodies that are no choice
 
 

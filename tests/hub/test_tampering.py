@@ -32,7 +32,7 @@ quotas:
     grace: {{cpus: 64, memory: 512 GiB, servers: 9}}  # an admin has more; it is not what counts
 """
 LEAST_REQUESTS, LEAST_STARTS = 2000, 20
-GENERATED = 400
+GENERATED = 440
 SERVERS = {"ada": 3, "bob": 1}
 MOUNTED = {"/opt/labserver", "/tf/notebooks", "/etc/passwd", "/etc/group"}
 NEVER = ("Privileged", "Binds", "CapAdd", "Devices", "DeviceRequests", "NanoCpus", "PidMode")
@@ -153,7 +153,7 @@ def test_what_nobody_thought_of(hub: Hub, attempt: Attempt) -> None:
 def test_enough_was_tried_at_every_door_and_some_of_it_worked(hub: Hub) -> None:
     assert sum(hub.statuses.values()) >= LEAST_REQUESTS
     for door, works in WORKS.items():
-        assert sum(count for (by, _), count in hub.statuses.items() if by == door) > 200, door
+        assert sum(count for (by, _), count in hub.statuses.items() if by == door) > 80, door
         assert hub.statuses[door, works] > 0, hub.statuses
     assert len(hub.engine.bodies("POST", "/containers/create$")) > LEAST_STARTS
 
