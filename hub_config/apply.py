@@ -1,6 +1,7 @@
 """Config and Instance → the hub's traits. Only sets; never appends, never mutates a default."""
 
 import re
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from auth.providers import apply_login
 from hub_config.instance import Instance, in_url
 from hub_config.schema import Config
+from spawner.idle_culler import NAME as CULLER
+from spawner.idle_culler import SCOPES as CULLER_SCOPES
 
 FOLDER = Path(__file__).parent
 ACCOUNTS = "accounts"
@@ -68,8 +71,15 @@ def update_pages(c: Any) -> None:  # noqa: ANN401
 def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa: ANN401
     """The command line's way into the hub, and the pages of the local accounts."""
     token = read_instance_secret(instance, "cli_token")
-    services = [{"name": CLI, "api_token": token, "display": False}]
-    roles = [{"name": CLI, "services": [CLI], "scopes": CLI_SCOPES}]
+    services = [
+        {"name": CLI, "api_token": token, "display": False},
+        # Of this process only: it is the hub itself that calls the culler.
+        {"name": CULLER, "api_token": secrets.token_hex(32), "display": False},
+    ]
+    roles = [
+        {"name": CLI, "services": [CLI], "scopes": CLI_SCOPES},
+        {"name": CULLER, "services": [CULLER], "scopes": CULLER_SCOPES},
+    ]
     if config.login.provider == "local":
         services.append(accounts_service(instance))
         # Scopes decide who finds the link to it on the hub's pages: everybody.

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from auth.accounts import AccountBook
@@ -19,6 +19,7 @@ from spawner.receipts import Asked, Receipts
 from spawner.runs import Holder
 from spawner.sightings import Sightings
 from spawner.store import Store
+from spawner.timepiece import Timepiece
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,12 @@ class Desk:
         self.trouble = ""
         # What of a changed labhub.yaml servers that run cannot have yet, for their pages.
         self.late: Mapping[Holder, tuple[str, ...]] = {}
+        # The time of a server that runs, once somebody keeps it (spawner/timekeeping.py).
+        self.time_of: Callable[[Holder], Timepiece | None] = lambda _holder: None
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
         self.round_due = asyncio.Event()
+        # Set by whoever knows that a server began, or that other rules about time hold.
+        self.time_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._words: dict[str, asyncio.Event] = {}
         self.images = Images(self.engine, {"labhub.instance": lab.name, "labhub.role": "look"})

@@ -4,6 +4,7 @@ What was begun is read, judged and added to in one transaction of the store, so 
 of starts at once each sees all that came before it.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from spawner.options import Choice, choose
 from spawner.quota import Person, Quota, effective, totals
 from spawner.runs import Holder, Run
 from spawner.store import Ledger
+from spawner.times import chosen_seconds
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
@@ -44,7 +46,10 @@ class Gate:
         It waits for the store and reads files: not for the event loop. Raises StoreError and
         MachineUnknownError, too.
         """
-        run = _run(name, image, holder, wanted, self._person.groups)
+        run = replace(
+            _run(name, image, holder, wanted, self._person.groups),
+            chosen_seconds=chosen_seconds(wanted, self.entitlement),
+        )
 
         def decide(ledger: Ledger) -> Run:
             answer = admit(wanted, self._pots(ledger, holder))

@@ -75,6 +75,12 @@ class PagesSpawner(DockerSpawner):
         """Return what of a changed labhub.yaml this server cannot have yet."""
         return self._desk.late.get(self._holder, ())
 
+    @property
+    def time(self) -> dict[str, Any] | None:
+        """Return until when this server may run, None where that is not known yet."""
+        piece = self._desk.time_of(self._holder)
+        return None if piece is None else piece.shown()
+
     async def last_end(self) -> Receipt | None:
         """Return how the last run ended, None while nobody knows of one."""
         return await self._desk.receipts.last(self._holder)

@@ -76,6 +76,7 @@ class QuotaDockerSpawner(PagesSpawner):
                 self.object_name = launch.name
                 self._address = await launch.start()
                 await launch.wait(f"{self._url}{self.server.base_url}api")
+                self._desk.time_due.set()
                 return self._url
         except Exception as error:  # the user must read one sentence, whatever it was
             self.object_id = ""

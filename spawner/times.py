@@ -72,6 +72,12 @@ class Endless:
 Extension = More | Later | Never | Endless
 
 
+def chosen_seconds(wanted: Allowed, allowed: Allowed) -> int | None:
+    """Return the session that was asked for where that is less than allowed, else None."""
+    session = wanted.session_seconds
+    return session if session is not None and _is_less(session, allowed.session_seconds) else None
+
+
 def warnings(limit_seconds: float) -> tuple[float, ...]:
     """Return how many seconds before the end of such a limit its user is warned, first to last."""
     scale = min(1.0, limit_seconds / SHORT_SESSION_SECONDS)

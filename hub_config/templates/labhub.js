@@ -109,6 +109,30 @@ const lab = {
     }));
   },
 
+  // A button with data-time=URL puts the end of a server off (data-do=extend), or keeps it in use (keep).
+  timeButton(button) {
+    button.addEventListener("click", () => lab.attempt(button, "A moment…", "Nothing was changed", async () => {
+      await lab.api("POST", button.dataset.time, { do: button.dataset.do });
+      window.location.reload();
+    }));
+  },
+
+  // An element with data-left=SECONDS counts down.
+  countDown(element) {
+    const end = Date.now() + 1000 * Number(element.dataset.left);
+    const tick = () => { element.textContent = lab.duration(Math.max(0, (end - Date.now()) / 1000)); };
+    tick();
+    setInterval(tick, 1000);
+  },
+
+  untilTime(element) {
+    const then = new Date(element.dateTime);
+    if (Number.isNaN(then.getTime())) return;
+    const day = then.toDateString() === new Date().toDateString() ? "today" : then.toLocaleDateString();
+    const clock = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    element.textContent = `${day} at ${clock}, in ${lab.duration(Math.max(0, (then - Date.now()) / 1000))}`;
+  },
+
   // A form with data-add=URL makes a named server, and goes on to data-next, where it is started.
   addForm(form) {
     form.addEventListener("submit", (event) => {
@@ -150,6 +174,9 @@ const lab = {
 
 document.querySelectorAll("[data-stop]").forEach(lab.stopButton);
 document.querySelectorAll("[data-remove]").forEach(lab.removeButton);
+document.querySelectorAll("[data-time]").forEach(lab.timeButton);
+document.querySelectorAll("[data-left]").forEach(lab.countDown);
+document.querySelectorAll("time[data-until]").forEach(lab.untilTime);
 document.querySelectorAll("[data-add]").forEach(lab.addForm);
 document.querySelectorAll("[data-watch]").forEach(lab.watch);
 document.querySelectorAll("time[data-local]").forEach(lab.localTime);

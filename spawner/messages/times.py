@@ -74,5 +74,10 @@ def idle_warning(idle_seconds: float) -> str:
 
 EXTENDED = f"Extended: your server now stops in {LEFT}."
 KEPT = "Your server goes on."
+NO_END = "This server runs for as long as you like: there is no end to put off."
+NO_SUCH_WISH = 'Say what to do: {"do": "extend"} puts the end off, {"do": "keep"} keeps it in use.'
+NOT_NOTED = (
+    "The hub cannot write its records now, so nothing was changed; try again in a minute, or tell "
+    "your administrator."
+)
 NOT_RUNNING = "There is no such server running."
-NOT_OVER = "This server's time is not over."

@@ -6,6 +6,7 @@ servers can both listen on port 8888 and nothing outside this machine ever sees 
 
 import asyncio
 import random
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -16,7 +17,7 @@ ATTEMPTS = 50
 
 
 class FakeServer:
-    """The HTTP side of one container: `{prefix}api` and `{prefix}lab`, nothing else."""
+    """The HTTP side of one container: `{prefix}api`, what it says of itself, `{prefix}lab`."""
 
     def __init__(self, environment: dict[str, str], api_status: int) -> None:
         """Read prefix, port and user from the container's environment, as the real one does."""
@@ -26,6 +27,8 @@ class FakeServer:
         self.api_status = api_status
         self.address = ""
         self.requests: list[str] = []
+        self.kernels: list[dict[str, str]] = []
+        self.last_activity = datetime.now(UTC).isoformat()
         self._runner: web.AppRunner | None = None
 
     async def claim(self) -> None:
@@ -55,6 +58,10 @@ class FakeServer:
         if request.path == self.prefix + "api":
             body = {"version": "2.21.1"}
             return web.json_response(body, status=self.api_status, headers=headers)
+        if request.path == self.prefix + "api/kernels":
+            return web.json_response(self.kernels, headers=headers)
+        if request.path == self.prefix + "api/status":
+            return web.json_response({"last_activity": self.last_activity}, headers=headers)
         if request.path.startswith(self.prefix + "lab"):
             page = PAGE.format(user=self.user)
             return web.Response(text=page, content_type="text/html", headers=headers)

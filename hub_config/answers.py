@@ -1,0 +1,140 @@
+"""What the hub tells of its servers, and does to them, when the watch and its like ask for it."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+
+from spawner.idle_culler import NAME as CULLER
+from spawner.idle_culler import cull
+from spawner.idleness import Answer
+from spawner.live import Told
+from spawner.question import ask
+from spawner.receipts import Asked
+from spawner.runs import Holder, Reason
+from spawner.timekeeping import Living, Timekeeper
+
+PENDING_LOOKS, PENDING_PAUSE_SECONDS = 100, 0.1
+
+
+class AnsweringHub(JupyterHub):
+    """JupyterHub, with answers. Everything runs on its event loop."""
+
+    timekeeper: Timekeeper
+
+    # for the watch
+
+    def active(self) -> Mapping[Holder, str]:
+        """Return the servers that have an address, with their containers."""
+        query = (
+            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.state)
+            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+            .filter(orm.Spawner.server_id.is_not(None))
+        )
+        return {
+            Holder(user, server): (state or {}).get("object_id") or ""
+            for user, server, state in query
+        }
+
+    def busy(self) -> set[Holder]:
+        """Return the servers that are being started, stopped or looked for."""
+        return {
+            Holder(user.name, name)
+            for user in self.users.values()
+            for name, spawner in user.spawners.items()
+            if spawner.pending
+        }
+
+    async def notify(self, holder: Holder, container: str = "") -> None:
+        """Let the hub ask after a server, once nobody is at it any more.
+
+        `container` is the one whose end the engine told of.
+        """
+        user = self.users.get(holder.user)
+        for _ in range(PENDING_LOOKS if user is not None else 0):
+            if holder.server not in user.spawners:
+                return
+            if not user.spawners[holder.server].pending:
+                await user.spawners[holder.server].look(container)
+                return
+            await asyncio.sleep(PENDING_PAUSE_SECONDS)
+
+    # for what follows labhub.yaml
+
+    def standing(self) -> Mapping[Holder, Told]:
+        """Return the servers that run, with their people's groups and what these chose."""
+        groups = self._groups()
+        query = (
+            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.user_options)
+            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+            .filter(orm.Spawner.server_id.is_not(None))
+        )
+        return {
+            Holder(user, server): Told(groups.get(user, frozenset()), options)
+            for user, server, options in query
+        }
+
+    # for the timekeeper
+
+    def living(self) -> Mapping[Holder, Living]:
+        """Return the servers that run, with their people's groups and last activity."""
+        query = (
+            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.last_activity)
+            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+            .filter(orm.Spawner.server_id.is_not(None))
+        )
+        groups = self._groups()
+        return {
+            Holder(user, server): Living(groups.get(user, frozenset()), _utc(last))
+            for user, server, last in query
+        }
+
+    def container(self, holder: Holder) -> str:
+        """Return the container of a server that runs, "" for one that does not."""
+        spawner = self._spawner(holder)
+        return spawner.object_id if spawner is not None and spawner.ready else ""
+
+    async def ask(self, holder: Holder) -> Answer | None:
+        """Ask a server what its kernels do; None when it does not say."""
+        spawner = self._spawner(holder)
+        if spawner is None or spawner.server is None:
+            return None
+        return await ask(spawner.server.url, spawner.api_token)
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        """End a server, unless somebody is at it already."""
+        spawner = self._spawner(holder)
+        if spawner is None or spawner.pending or not spawner.ready:
+            return
+        spawner.asked_to_stop(Asked(reason))
+        spawner._stop_pending = True  # noqa: SLF001 - as JupyterHub's own stop does
+        try:
+            await self.proxy.delete_user(spawner.user, holder.server)
+            await spawner.user.stop(holder.server)
+        finally:
+            spawner._stop_pending = False  # noqa: SLF001
+
+    async def cull(self) -> None:
+        """End the servers that the timekeeper calls idle."""
+        token = next(each["api_token"] for each in self.services if each["name"] == CULLER)
+        await cull(self.hub.api_url.rstrip("/"), token, self.timekeeper.is_idle)
+
+    def _spawner(self, holder: Holder) -> Any:  # noqa: ANN401 - JupyterHub's, without types
+        user = self.users.get(holder.user)
+        return None if user is None else user.spawners.get(holder.server)
+
+    def _groups(self) -> dict[str, frozenset[str]]:
+        """Return everybody's groups."""
+        groups: dict[str, set[str]] = {}
+        members = self.db.query(orm.User.name, orm.Group.name).join(orm.User.groups)
+        for user, group in members:
+            groups.setdefault(user, set()).add(group)
+        return {user: frozenset(names) for user, names in groups.items()}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Return a time as the hub's database keeps it, with its zone."""
+    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,229 @@
+"""The timekeeper: until when each server may run, whether it is used, and what its user is told.
+
+Every few seconds it works out each running server's end by the quota of now (times.py) and takes
+note of what uses it (idleness.py). A session that is over is ended here. A server that nobody uses
+is ended by the idle culler, which is called when there is one and asks here (idle_culler.py).
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from spawner import times
+from spawner.desk import Desk
+from spawner.idleness import Answer, Use
+from spawner.processor import ProcessorMeter
+from spawner.quota import Person, Quota, effective
+from spawner.runs import Holder, Reason, Run
+from spawner.store import Ledger, StoreError
+from spawner.timepiece import Timepiece, pace
+
+if TYPE_CHECKING:
+    from hub_config.schema import Config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """What the hub knows of a server that runs: its person's groups, when it was last used."""
+
+    groups: frozenset[str]
+    last_activity: datetime | None
+
+
+class Hub(Protocol):
+    """What is asked of the hub."""
+
+    def living(self) -> Mapping[Holder, Living]:
+        """Return the servers that run."""
+
+    def container(self, holder: Holder) -> str:
+        """Return the container of a server that runs, "" for one that does not."""
+
+    async def ask(self, holder: Holder) -> Answer | None:
+        """Ask a server what its kernels do; None when it does not say."""
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        """End a server, unless somebody is at it already."""
+
+    async def cull(self) -> None:
+        """End the servers that `Timekeeper.is_idle` says are idle."""
+
+
+class Timekeeper:
+    """Keeps the time of all servers that run; `config` returns the configuration of now."""
+
+    def __init__(self, desk: Desk, hub: Hub, config: "Callable[[], Config]") -> None:
+        """Do nothing yet."""
+        self._desk, self._hub, self._config = desk, hub, config
+        self._meter = ProcessorMeter(desk.lab.cgroup_dir)
+        self._uses: dict[str, Use] = {}
+        self._pieces: dict[Holder, Timepiece] = {}
+        self._asking: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin."""
+        self._task = asyncio.ensure_future(self._rounds())
+
+    async def close(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # for pages and for the culler
+
+    def of(self, holder: Holder) -> Timepiece | None:
+        """Return what is known of the time of a server; None while nothing is."""
+        piece, container = self._pieces.get(holder), self._hub.container(holder)
+        if not container:
+            return None
+        if piece is None or piece.run.container != container:
+            self._desk.time_due.set()
+            return None
+        return replace(piece, now=datetime.now(UTC), steady=time.monotonic())
+
+    def is_idle(self, holder: Holder) -> bool:
+        """Whether a server may be ended for not being used."""
+        piece = self.of(holder)
+        return piece is not None and piece.is_idle
+
+    async def extend(self, holder: Holder) -> Timepiece | None:
+        """Put a server's end off as its quota allows; return its time, or None: none is kept.
+
+        Raises NotNowError with a sentence where no extension is possible, and StoreError.
+        """
+        piece = self.of(holder)
+        if piece is None:
+            return None
+
+        def work(ledger: Ledger) -> Run:
+            run = ledger.run(piece.run.name) or piece.run
+            now = datetime.now(UTC)
+            more = times.extension(run, piece.allowed, now)
+            if not isinstance(more, times.More):
+                raise NotNowError(more)
+            run = times.extend(run, piece.allowed, more, now)
+            ledger.note_times(run)
+            return run
+
+        run = await asyncio.to_thread(self._desk.store.transact, work)
+        self._pieces[holder] = replace(piece, run=run)
+        return self.of(holder)
+
+    def keep(self, holder: Holder) -> Timepiece | None:
+        """Count a server as used at this moment, because its user says so."""
+        if (piece := self.of(holder)) is not None:
+            piece.use.used(time.monotonic())
+        return piece
+
+    # rounds
+
+    async def _rounds(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except StoreError as error:
+                log.warning("The time of running servers: %s", error)
+            except Exception:  # nothing may end this
+                log.exception("Unexpected, while keeping the time of running servers")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pace(each.allowed for each in self._pieces.values())):
+                    await self._desk.time_due.wait()
+            self._desk.time_due.clear()
+
+    async def round(self) -> None:
+        """Bring everything up to date, and end what is over."""
+        living = self._hub.living()
+        runs = await asyncio.to_thread(self._desk.store.transact, Ledger.open_runs)
+        mine = [run for run in runs if run.container and run.holder in living]
+        allowed = self._allowed(mine, living)
+        seconds = await asyncio.to_thread(self._measure, mine)
+        now, steady = datetime.now(UTC), time.monotonic()
+        kept = [times.keep(run, allowed[run.name], now) for run in mine]
+        changed = [run for run, old in zip(kept, mine, strict=True) if run != old]
+        if changed:
+            await asyncio.to_thread(self._desk.store.transact, _noting(changed))
+        self._uses = {run.name: self._use(run, living, seconds, now, steady) for run in kept}
+        self._pieces = {
+            run.holder: Timepiece(run, allowed[run.name], self._uses[run.name], now, steady)
+            for run in kept
+        }
+        for piece in tuple(self._pieces.values()):
+            self._act(piece)
+        if any(piece.is_idle for piece in self._pieces.values()):
+            await self._hub.cull()
+
+    def _allowed(self, runs: list[Run], living: Mapping[Holder, Living]) -> dict[str, Quota]:
+        config, moment = self._config(), datetime.now().astimezone()
+        known: dict[Person, Quota] = {}
+        found = {}
+        for run in runs:
+            name = run.holder.user if run.holder.user in config.quotas.users else ""
+            person = Person(name, living[run.holder].groups)
+            if person not in known:
+                known[person] = effective(config, person, moment)
+            found[run.name] = known[person]
+        return found
+
+    def _measure(self, runs: list[Run]) -> dict[str, float | None]:
+        return {run.name: self._meter.cpu_seconds(run.container) for run in runs}
+
+    def _use(
+        self,
+        run: Run,
+        living: Mapping[Holder, Living],
+        seconds: Mapping[str, float | None],
+        now: datetime,
+        steady: float,
+    ) -> Use:
+        use = self._uses.get(run.name)
+        if use is None:
+            use = Use(last=steady, said=living[run.holder].last_activity)
+        use.hub_says(living[run.holder].last_activity, now, steady)
+        use.measure(seconds[run.name], now, steady)
+        return use
+
+    def _act(self, piece: Timepiece) -> None:
+        """End a session that is over; ask a server that seems idle."""
+        run = piece.run
+        if times.is_over(run, piece.now):
+            self._desk.detach(self._hub.end(run.holder, Reason.TIME_LIMIT))
+        elif run.name not in self._asking and piece.use.is_due_to_be_asked(
+            piece.allowed.idle_seconds, piece.steady
+        ):
+            self._asking.add(run.name)
+            self._desk.detach(self._ask(piece))
+
+    async def _ask(self, piece: Timepiece) -> None:
+        answer = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                answer = await self._hub.ask(piece.run.holder)
+        finally:
+            self._asking.discard(piece.run.name)
+            piece.use.answer(answer, datetime.now(UTC), time.monotonic())
+
+
+class NotNowError(Exception):
+    """No extension is possible; `why` says what is in the way."""
+
+    def __init__(self, why: times.Extension) -> None:
+        """Keep the reason."""
+        super().__init__(why)
+        self.why = why
+
+
+def _noting(runs: list[Run]) -> Callable[[Ledger], None]:
+    def work(ledger: Ledger) -> None:
+        for run in runs:
+            ledger.note_times(run)
+
+    return work

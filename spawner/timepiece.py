@@ -1,0 +1,96 @@
+"""What is known of one server's time at a moment, and what of it people see. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from spawner import times
+from spawner.idleness import Use
+from spawner.messages import times as messages
+from spawner.quota import Quota
+from spawner.runs import Run
+
+# How often times are worked out: often enough for the shortest limit, and no more.
+SLOWEST_SECONDS, FASTEST_SECONDS = 10.0, 0.5
+LOOKS_PER_LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Timepiece:
+    """A server's run, what its quota says about time, what uses it; `now` and `steady` agree."""
+
+    run: Run
+    allowed: Quota
+    use: Use
+    now: datetime
+    steady: float
+
+    @property
+    def left_seconds(self) -> float | None:
+        """How long the session still lasts; None: as long as its user likes."""
+        ends_at = self.run.ends_at
+        return None if ends_at is None else max(0.0, (ends_at - self.now).total_seconds())
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether the end of the session is near enough to be told."""
+        return self.run.ends_at is not None and self.run.warned_at is not None
+
+    @property
+    def idle_left_seconds(self) -> float | None:
+        """How long it may go on without use; None: nobody minds, or nobody can tell."""
+        limit = self.allowed.idle_seconds
+        if limit is None or not self.use.is_measured:
+            return None
+        return max(0.0, limit - self.use.idle_for(self.steady))
+
+    @property
+    def is_idle_soon(self) -> bool:
+        """Whether it is about to be ended for not being used, as far as is known."""
+        limit, left = self.allowed.idle_seconds, self.idle_left_seconds
+        if limit is None or left is None or self.use.asked_at is None:
+            return False
+        return self.use.is_quiet and left <= times.warnings(limit)[0]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may be ended for not being used."""
+        return self.use.is_idle(self.allowed.idle_seconds, self.steady)
+
+    @property
+    def extension(self) -> times.Extension:
+        """What an extension would give now, or why there is none."""
+        return times.extension(self.run, self.allowed, self.now)
+
+    def shown(self) -> dict[str, Any]:
+        """Return what pages and JupyterLab show, as JSON has it; `{left}` stands for the rest."""
+        more = self.extension
+        return {
+            "ends_at": None if self.run.ends_at is None else self.run.ends_at.isoformat(),
+            "left_seconds": self.left_seconds,
+            "left": "" if self.left_seconds is None else messages.span(self.left_seconds),
+            "warning": self._session_warning() if self.is_warned else "",
+            "extend": messages.button(more),
+            "no_extension": messages.no_extension(more) if self.is_warned else "",
+            "idle_left_seconds": self.idle_left_seconds if self.is_idle_soon else None,
+            "idle_left": messages.span(self.idle_left_seconds or 0) if self.is_idle_soon else "",
+            "idle_warning": (
+                messages.idle_warning(self.allowed.idle_seconds or 0) if self.is_idle_soon else ""
+            ),
+        }
+
+    def _session_warning(self) -> str:
+        return messages.session_warning(self.run.session_seconds or 0)
+
+
+def pace(allowed: Iterable[Quota]) -> float:
+    """Return how many seconds to wait before times are worked out again."""
+    limits = [
+        seconds
+        for each in allowed
+        for seconds in (each.session_seconds, each.idle_seconds)
+        if seconds is not None
+    ]
+    shortest = min(limits, default=SLOWEST_SECONDS * LOOKS_PER_LIMIT)
+    return min(SLOWEST_SECONDS, max(FASTEST_SECONDS, shortest / LOOKS_PER_LIMIT))
