@@ -1,7 +1,7 @@
 """Config and Instance → the hub's traits. Only sets; never appends, never mutates a default."""
 
+import hmac
 import re
-import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,7 @@ def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa
     token = read_instance_secret(instance, "cli_token")
     services = [
         {"name": CLI, "api_token": token, "display": False},
-        # Of this process only: it is the hub itself that calls the culler.
-        {"name": CULLER, "api_token": secrets.token_hex(32), "display": False},
+        {"name": CULLER, "api_token": culler_token(instance), "display": False},
     ]
     roles = [
         {"name": CLI, "services": [CLI], "scopes": CLI_SCOPES},
@@ -87,6 +86,12 @@ def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa
         roles.append({"name": "user", "scopes": ["self", own_account]})
     c.JupyterHub.services = services
     c.JupyterHub.load_roles = roles
+
+
+def culler_token(instance: Instance) -> str:
+    """Return the token with which the hub itself calls the culler; nobody else ever has it."""
+    secret = bytes.fromhex(read_instance_secret(instance, "cookie_secret"))
+    return hmac.new(secret, CULLER.encode(), "sha256").hexdigest()
 
 
 def accounts_service(instance: Instance) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import hub_config
 from hub_config.apply import (
     SecretMissingError,
     apply,
+    culler_token,
     update_addresses,
     update_pages,
     update_proxy,
@@ -139,6 +140,26 @@ CLI_ROLE = {
 }
 
 
+CULLER_ROLE = {
+    "name": "idle-culler",
+    "services": ["idle-culler"],
+    "scopes": [
+        "list:users", "read:users:name", "read:users:activity", "read:servers", "delete:servers",
+    ],
+}  # fmt: skip
+
+
+def culler_service(instance: Instance) -> dict[str, object]:
+    return {"name": "idle-culler", "api_token": culler_token(instance), "display": False}
+
+
+def test_the_cullers_token_is_no_secret_of_the_instance_and_stays(instance: Instance) -> None:
+    token = culler_token(instance)
+    assert token == culler_token(instance)
+    assert len(token) == 64
+    assert token not in SECRETS.values()
+
+
 def test_services_with_local_accounts(instance: Instance, environ: dict[str, str]) -> None:
     c = Traits()
     update_services(LOCAL, instance, c)
@@ -150,14 +171,22 @@ def test_services_with_local_accounts(instance: Instance, environ: dict[str, str
     }
     user = {"name": "user", "scopes": ["self", "access:services!service=accounts"]}
     assert c == {
-        "JupyterHub": {"services": [CLI_SERVICE, accounts], "load_roles": [CLI_ROLE, user]}
+        "JupyterHub": {
+            "services": [CLI_SERVICE, culler_service(instance), accounts],
+            "load_roles": [CLI_ROLE, CULLER_ROLE, user],
+        }
     }
 
 
 def test_services_with_accounts_elsewhere(instance: Instance) -> None:
     c = Traits()
     update_services(GITHUB, instance, c)
-    assert c == {"JupyterHub": {"services": [CLI_SERVICE], "load_roles": [CLI_ROLE]}}
+    assert c == {
+        "JupyterHub": {
+            "services": [CLI_SERVICE, culler_service(instance)],
+            "load_roles": [CLI_ROLE, CULLER_ROLE],
+        }
+    }
 
 
 def test_servers(instance: Instance) -> None:
