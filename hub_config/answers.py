@@ -18,6 +18,7 @@ from spawner.runs import Holder, Reason
 from spawner.timekeeping import Living, Timekeeper
 
 PENDING_LOOKS, PENDING_PAUSE_SECONDS = 100, 0.1
+ASK_SECONDS = 60
 
 
 class AnsweringHub(JupyterHub):
@@ -92,6 +93,13 @@ class AnsweringHub(JupyterHub):
             for user, server, last in query
         }
 
+    async def update_last_activity(self) -> None:
+        """Only see to the proxy's routes: servers tell their activity themselves.
+
+        The proxy would call every open tab activity: JupyterLab asks its server all the time.
+        """
+        await self.proxy.check_routes(self.users, self._service_map)
+
     def container(self, holder: Holder) -> str:
         """Return the container of a server that runs, "" for one that does not."""
         spawner = self._spawner(holder)
@@ -102,7 +110,21 @@ class AnsweringHub(JupyterHub):
         spawner = self._spawner(holder)
         if spawner is None or spawner.server is None:
             return None
-        return await ask(spawner.server.url, spawner.api_token)
+        # Not the server's own token: a hub that was restarted does not know it.
+        token = spawner.user.new_api_token(
+            note="The hub asks whether the server is in use",
+            scopes=[f"access:servers!server={holder.user}/{holder.server}"],
+            expires_in=ASK_SECONDS,
+        )
+        try:
+            return await ask(spawner.server.url, token)
+        finally:
+            self._revoke(token)
+
+    def _revoke(self, token: str) -> None:
+        if (known := orm.APIToken.find(self.db, token)) is not None:
+            self.db.delete(known)
+            self.db.commit()
 
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""

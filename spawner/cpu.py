@@ -1,6 +1,6 @@
 """How much processor time a container has taken so far, as the kernel counts it.
 
-version 1   cpuacct/…/<container>/cpuacct.usage   nanoseconds
+version 1   cpuacct/…/<container>/cpuacct.usage   nanoseconds (the tree may be cpu,cpuacct/)
 version 2   …/<container>/cpu.stat                usage_usec, microseconds
 
 Both count all processors together: two that compute for a second are two seconds.
@@ -19,6 +19,9 @@ class Meter(Protocol):
         """Return the seconds of processor time since it began; None when nobody can tell."""
 
 
+TREES = ("cpuacct", "cpu,cpuacct")
+
+
 class CpuMeter:
     """Reads the machine's cgroups below a directory. For one thread at a time."""
 
@@ -31,13 +34,17 @@ class CpuMeter:
         """Return a container's processor time, or None. Never raises, never waits for anybody."""
         second = is_version_2(self._root)
         try:
-            tree = self._root if second else self._root / "cpuacct"
-            place = self._places.find(tree, container_id)
+            place = self._places.find(self._root if second else self._tree(), container_id)
             if place is None:
                 return None
             return _from_stat(place) if second else _from_usage(place)
         except (OSError, ValueError):
             return None
+
+    def _tree(self) -> Path:
+        """Return where version 1 counts: the controller's tree, or one that it shares."""
+        trees = [self._root / name for name in TREES]
+        return next((tree for tree in trees if tree.is_dir()), trees[0])
 
 
 def _from_usage(place: Path) -> float:

@@ -75,7 +75,8 @@ class Launch:
         self.name = ""
         self.container = ""
         self._desk = desk
-        self._gate = Gate(desk, request.config, Person(request.user, request.groups))
+        person = Person(request.user, request.groups)
+        self._gate = Gate(desk, request.config, person)
         self.quota: Quota = self._gate.entitlement
         self._image = ""
         self._body: Body = {}
@@ -98,9 +99,10 @@ class Launch:
     async def prepare(self) -> Server:
         """Check the choice, make the files ready, clear the place; return what to create."""
         self._steps.add(5, messages.STEP_PREPARE)
+        config = self._request.config
         chosen = await asyncio.to_thread(self._gate.choose, self.holder, self._request.options)
         self.quota, image_key = chosen.quota, chosen.image_key
-        self._image = self._request.config.images[image_key].image
+        self._image = config.images[image_key].image
         files = asyncio.ensure_future(self._files())
         contents = asyncio.ensure_future(self._contents(self._image))
         await _all_or_none(files, contents, asyncio.ensure_future(self._clear()))
@@ -194,7 +196,8 @@ class Launch:
             with contextlib.suppress(ConflictError):
                 self.container = await asyncio.shield(self._creating)
                 return self.container
-        raise RefusedError(f"the names {self.name} and before are taken")
+        msg = f"the names {self.name} and before are taken"
+        raise RefusedError(msg)
 
     async def _create(self, server: Server) -> str:
         """Note the intent, create the container, note its id: a crash in between loses nothing."""
@@ -250,10 +253,12 @@ class Launch:
 
     async def _log_text(self) -> str:
         """Return the end of the log, as far as there is one and the engine gives it."""
-        if self.container:
-            with contextlib.suppress(EngineError):
-                return await self._desk.engine.log_tail(self.container, 2 * messages.LOG_LINES)
-        return ""
+        if not self.container:
+            return ""
+        try:
+            return await self._desk.engine.log_tail(self.container, 2 * messages.LOG_LINES)
+        except EngineError:
+            return ""
 
     async def cancelled(self) -> None:
         """End what was begun, because the user does not want it any more."""

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from spawner import times
+from spawner.cpu import CpuMeter
 from spawner.desk import Desk
 from spawner.idleness import Answer, Use
-from spawner.processor import ProcessorMeter
 from spawner.quota import Person, Quota, effective
 from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger, StoreError
@@ -62,10 +62,12 @@ class Timekeeper:
     def __init__(self, desk: Desk, hub: Hub, config: "Callable[[], Config]") -> None:
         """Do nothing yet."""
         self._desk, self._hub, self._config = desk, hub, config
-        self._meter = ProcessorMeter(desk.lab.cgroup_dir)
+        self._meter = CpuMeter(desk.lab.cgroup_dir)
         self._uses: dict[str, Use] = {}
         self._pieces: dict[Holder, Timepiece] = {}
         self._asking: set[str] = set()
+        # Held while runs are read and written: what a round has read must not undo an extension.
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -114,8 +116,9 @@ class Timekeeper:
             ledger.note_times(run)
             return run
 
-        run = await asyncio.to_thread(self._desk.store.transact, work)
-        self._pieces[holder] = replace(piece, run=run)
+        async with self._writing:
+            run = await asyncio.to_thread(self._desk.store.transact, work)
+            self._pieces[holder] = replace(piece, run=run)
         return self.of(holder)
 
     def keep(self, holder: Holder) -> Timepiece | None:
@@ -141,6 +144,14 @@ class Timekeeper:
 
     async def round(self) -> None:
         """Bring everything up to date, and end what is over."""
+        async with self._writing:
+            await self._update()
+        for piece in tuple(self._pieces.values()):
+            self._act(piece)
+        if any(piece.is_idle for piece in self._pieces.values()):
+            await self._hub.cull()
+
+    async def _update(self) -> None:
         living = self._hub.living()
         runs = await asyncio.to_thread(self._desk.store.transact, Ledger.open_runs)
         mine = [run for run in runs if run.container and run.holder in living]
@@ -156,10 +167,6 @@ class Timekeeper:
             run.holder: Timepiece(run, allowed[run.name], self._uses[run.name], now, steady)
             for run in kept
         }
-        for piece in tuple(self._pieces.values()):
-            self._act(piece)
-        if any(piece.is_idle for piece in self._pieces.values()):
-            await self._hub.cull()
 
     def _allowed(self, runs: list[Run], living: Mapping[Holder, Living]) -> dict[str, Quota]:
         config, moment = self._config(), datetime.now().astimezone()
@@ -174,7 +181,7 @@ class Timekeeper:
         return found
 
     def _measure(self, runs: list[Run]) -> dict[str, float | None]:
-        return {run.name: self._meter.cpu_seconds(run.container) for run in runs}
+        return {run.name: self._meter.read(run.container) for run in runs}
 
     def _use(
         self,

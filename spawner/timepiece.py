@@ -71,6 +71,7 @@ class Timepiece:
             "left_seconds": self.left_seconds,
             "left": "" if self.left_seconds is None else messages.span(self.left_seconds),
             "warning": self._session_warning() if self.is_warned else "",
+            "warnings": times.warnings(self.run.session_seconds or 0),
             "extend": messages.button(more),
             "no_extension": messages.no_extension(more) if self.is_warned else "",
             "idle_left_seconds": self.idle_left_seconds if self.is_idle_soon else None,
@@ -78,6 +79,7 @@ class Timepiece:
             "idle_warning": (
                 messages.idle_warning(self.allowed.idle_seconds or 0) if self.is_idle_soon else ""
             ),
+            "idle_warnings": times.warnings(self.allowed.idle_seconds or 0),
         }
 
     def _session_warning(self) -> str:

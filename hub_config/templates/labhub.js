@@ -109,14 +109,6 @@ const lab = {
     }));
   },
 
-  // A button with data-time=URL puts the end of a server off (data-do=extend), or keeps it in use (keep).
-  timeButton(button) {
-    button.addEventListener("click", () => lab.attempt(button, "A moment…", "Nothing was changed", async () => {
-      await lab.api("POST", button.dataset.time, { do: button.dataset.do });
-      window.location.reload();
-    }));
-  },
-
   // An element with data-left=SECONDS counts down.
   countDown(element) {
     const end = Date.now() + 1000 * Number(element.dataset.left);
@@ -174,7 +166,6 @@ const lab = {
 
 document.querySelectorAll("[data-stop]").forEach(lab.stopButton);
 document.querySelectorAll("[data-remove]").forEach(lab.removeButton);
-document.querySelectorAll("[data-time]").forEach(lab.timeButton);
 document.querySelectorAll("[data-left]").forEach(lab.countDown);
 document.querySelectorAll("time[data-until]").forEach(lab.untilTime);
 document.querySelectorAll("[data-add]").forEach(lab.addForm);

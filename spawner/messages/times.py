@@ -74,6 +74,8 @@ def idle_warning(idle_seconds: float) -> str:
 
 EXTENDED = f"Extended: your server now stops in {LEFT}."
 KEPT = "Your server goes on."
+# What can be wished for, and what is said then.
+DONE = {"extend": EXTENDED, "keep": KEPT}
 NO_END = "This server runs for as long as you like: there is no end to put off."
 NO_SUCH_WISH = 'Say what to do: {"do": "extend"} puts the end off, {"do": "keep"} keeps it in use.'
 NOT_NOTED = (

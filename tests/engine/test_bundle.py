@@ -9,8 +9,18 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+import requests
 
-from tests.lib.bundle import CPUS, MEMORY_BYTES, PREFIX, Server, running_server
+from tests.lib.bundle import (
+    CPUS,
+    MEMORY_BYTES,
+    NOT_NOW,
+    PREFIX,
+    TIME,
+    TOKEN,
+    Server,
+    running_server,
+)
 from tests.lib.images import build, built_image
 
 DEBIAN_WITH_PYTHON = """
@@ -221,6 +231,42 @@ def test_lab_shows_usage_and_asks_no_one_for_news(tensorflow: Server) -> None:
     bars = setting("@jupyter-server/resource-usage:topbar-item")
     assert bars["enable"] is True
     assert bars["cpu"] == {"label": f"CPU (limit {CPUS * 100:g}%): "}
+
+
+def test_the_time_of_a_server_is_the_hubs(no_libc: Server) -> None:
+    """Asked with the server's own token, and with the hub's own sentence when it says no."""
+    assert no_libc.get("labhub/time").json() == {**TIME, "token": f"token {TOKEN}"}
+    assert no_libc.post("labhub/time", json={"do": "keep"}).json() == {}
+    refused = no_libc.post("labhub/time", json={"do": "extend"})
+    assert (refused.status_code, refused.json()["message"]) == (409, NOT_NOW)
+    for nonsense in ({"do": "stop"}, [], "extend", None):
+        assert no_libc.post("labhub/time", json=nonsense).status_code == 400
+    assert no_libc.post("labhub/time", data=b"{").status_code == 400
+
+
+def test_the_time_is_for_nobody_else(no_libc: Server) -> None:
+    url = f"http://{no_libc.address}{PREFIX}labhub/time"
+    for method in ("GET", "POST"):
+        assert requests.request(method, url, json={"do": "keep"}, timeout=30).status_code == 403
+
+
+def test_lab_has_the_extension_that_shows_the_time(no_libc: Server) -> None:
+    assert '"labhub-time"' in no_libc.get("lab").text
+    script = no_libc.get("lab/extensions/labhub-time/static/remoteEntry.js")
+    assert script.status_code == 200
+    assert "javascript" in script.headers["Content-Type"]
+
+
+def test_what_only_asks_is_no_activity(no_libc: Server) -> None:
+    def last() -> str:
+        return str(no_libc.get("api/status").json()["last_activity"])
+
+    before = last()
+    for path in ("api/kernels", "api/sessions", "api/contents", "api/metrics/v1", "labhub/time"):
+        assert no_libc.get(path).ok
+    assert last() == before
+    assert no_libc.post("labhub/time", json={"do": "keep"}).ok
+    assert last() > before
 
 
 def test_a_half_filled_bundle_is_recognised_and_filled_again(

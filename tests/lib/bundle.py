@@ -1,6 +1,6 @@
 """A user's server run from the bundle in any image, with the least of a hub that lets it start.
 
-`hub_standing_in()` answers the two questions a server asks its hub; `running_server(...)` starts
+`hub_standing_in()` answers the few questions a server asks its hub; `running_server(...)` starts
 the real entry point as the spawner does and gives a `Server` to talk to.
 """
 
@@ -33,17 +33,27 @@ USER = {
 }
 
 
+TIME = {"left_seconds": 90.0, "extend": "Extend by 2 h"}
+NOT_NOW = "You can extend by 2 h once in 2 h: again in 1 h."
+
+
 class _Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self._answer(USER if self.path.endswith("/user") else {"version": "6.1.1"})
+        if self.path == "/hub/api/labhub/time/ada/":
+            self._answer({**TIME, "token": self.headers["Authorization"]})
+        else:
+            self._answer(USER if self.path.endswith("/user") else {"version": "6.1.1"})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer({})
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/hub/api/labhub/time/ada/" and json.loads(body) == {"do": "extend"}:
+            self._answer({"status": 409, "message": NOT_NOW}, 409)
+        else:
+            self._answer({})
 
-    def _answer(self, body: dict[str, object]) -> None:
+    def _answer(self, body: dict[str, object], status: int = 200) -> None:
         data = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("X-JupyterHub-Version", "6.1.1")
         self.end_headers()

@@ -1,4 +1,4 @@
-"""The pages' scripts are JavaScript: a slip in one of them breaks every page at once."""
+"""The pages' scripts and JupyterLab's: a slip in one of them breaks every page at once."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,10 @@ import pytest
 
 from tests.lib.node import NODE_FOLDER, ROOT
 
-SCRIPTS = sorted((ROOT / "hub_config" / "templates").glob("*.js"))
+LABEXTENSIONS = ROOT / "deploy/images/server/share/jupyter/labextensions"
+SCRIPTS = sorted(
+    [*(ROOT / "hub_config" / "templates").glob("*.js"), *LABEXTENSIONS.glob("*/static/*.js")]
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -16,7 +16,7 @@ c.ServerApp.contents_manager_class = "labserver.contents.LastingContents"
 # A new one at every start: a key kept in the volume would never change.
 c.ServerApp.cookie_secret = secrets.token_bytes(32)
 # Not installed in the image, or nothing to serve: language servers find no program here.
-c.ServerApp.jpserver_extensions = {"jupyter_lsp": False}
+c.ServerApp.jpserver_extensions = {"jupyter_lsp": False, "labserver.times": True}
 # A login shell would read /etc/profile, which replaces the image's PATH.
 shell = shutil.which("bash") or shutil.which("sh") or "sh"
 c.ServerApp.terminado_settings = {"shell_command": [shell]}
