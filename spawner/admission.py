@@ -40,6 +40,7 @@ class Room:
 
     memory_bytes: int | None = None
     cpus: float | None = None
+    gpus: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,9 @@ def pots(
     for group, total in sorted(totals.items()):
         members = [each for each in others if group in each.groups]
         yield from _pots(group, members, _of_group(total))
-    yield from _pots("", others, {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus)})
+    yield from _pots(
+        "", others, {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus), GPUS: host.gpus}
+    )
 
 
 def _of_group(total: Total) -> Mapping[Measure, int | None]:

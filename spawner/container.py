@@ -11,11 +11,12 @@
     bundle                Mounts type=volume, read-only          the server, not part of the image
     passwd, group         Mounts type=bind, read-only            the uid has a name
     storage.shared        Mounts type=bind, mostly read-only     data that is there once for all
-    no GPU                Runtime runc, NVIDIA_VISIBLE_DEVICES   an image that says "all" gets none,
-                          =void (last), no DeviceRequests        even with nvidia as the default
+    devices               DeviceRequests, by UUID                what nobody else has
+    no other GPU          Runtime runc, NVIDIA_VISIBLE_DEVICES   an image that says "all" gets none,
+                          =void (last)                           even with nvidia as the default
 
-What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Devices, no
-DeviceRequests (an empty one means all GPUs on most engines), no published ports.
+What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Devices, no empty
+DeviceRequests (that means all GPUs on most engines), no published ports.
 """
 
 import json
@@ -23,6 +24,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spawner.devices import Device, requests, variables
 from spawner.quota import Quota
 from spawner.runs import Holder
 
@@ -75,6 +77,7 @@ class Server:
     quota: Quota
     shared: tuple[SharedDirectory, ...] = ()
     groups: frozenset[str] = frozenset()
+    devices: tuple[Device, ...] = ()
 
 
 def identity_labels(instance: str, user: str, server: str) -> dict[str, str]:
@@ -97,6 +100,7 @@ def run_label(server: Server) -> str:
     quota = server.quota
     kept = {
         "gpus": quota.gpus,
+        "devices": [each.id for each in server.devices],
         "groups": sorted(server.groups),
         "session_seconds": quota.session_seconds,
         "idle_seconds": quota.idle_seconds,
@@ -148,6 +152,7 @@ def environment(server: Server, hub_environment: Mapping[str, str]) -> dict[str,
         "SHELL": server.shell,
         "LABHUB_NOTEBOOKS": server.notebooks,
         "JUPYTERHUB_ROOT_DIR": server.root_dir,
+        **variables(server.devices, server.notebooks),
     }
     last = "NVIDIA_VISIBLE_DEVICES"
     merged = {key: value for key, value in {**hub_environment, **ours}.items() if key != last}
@@ -158,6 +163,7 @@ def host_config(server: Server) -> Body:
     """Return the limits, the mounts and everything that keeps the container in its place."""
     quota = server.quota
     return {
+        **requests(server.devices),
         "Runtime": "runc",
         "Init": True,
         "NetworkMode": server.network,

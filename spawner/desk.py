@@ -4,11 +4,12 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auth.accounts import AccountBook
 from hub_config.instance import Instance
 from spawner.container import identity_labels
+from spawner.devices import Device, inventory
 from spawner.ends import Ends
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
@@ -20,6 +21,9 @@ from spawner.runs import Holder
 from spawner.sightings import Sightings
 from spawner.store import Store
 from spawner.timepiece import Timepiece
+
+if TYPE_CHECKING:
+    from hub_config.schema_gpus import Gpus
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +38,8 @@ class Desk:
         self.sightings = Sightings()
         self.meter = meter = CgroupMeter(lab.cgroup_dir)
         self.machine = Machine(lab.proc_dir, meter)
-        # How many GPUs servers can get here: none, until an inventory has seen some.
-        self.gpus_here = 0
+        # The GPUs that the engine names, None until it has been asked.
+        self.discovered: tuple[str, ...] | None = None
         # What admins read on every page, empty while all is well.
         self.trouble = ""
         # What of a changed labhub.yaml servers that run cannot have yet, for their pages.
@@ -69,6 +73,21 @@ class Desk:
     def ends(self) -> Ends:
         """Return what ends servers."""
         return Ends(self.engine, self.receipts, self.meter, self.sightings)
+
+    def devices(self, rules: "Gpus") -> tuple[Device, ...]:
+        """Return the GPUs that servers can get here."""
+        return inventory(rules, self.discovered or ())
+
+    async def discover(self) -> None:
+        """Ask the engine which GPUs there are; while it does not tell, those of before are."""
+        try:
+            found = await self.engine.discovered()
+        except EngineError as error:
+            log.debug("Docker does not tell which GPUs there are: %s", error)
+            return
+        if found != self.discovered:
+            log.info("GPUs that Docker names: %s", ", ".join(found) or "none")
+        self.discovered = found
 
     async def find(self, identifier: str, labels: Mapping[str, str]) -> Container | None:
         """Return a server's container, by id or else by labels; None is proof that there is none.

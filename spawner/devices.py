@@ -14,7 +14,7 @@ who has it.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,27 +63,34 @@ def assign(devices: Sequence[Device], taken: Collection[str], count: int) -> tup
     return tuple(each.id for each in ready[:count]) if len(ready) >= count else None
 
 
-def requests(devices: Iterable[Device], ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the engine's DeviceRequests for these devices; without any, none: never an empty one.
+def chosen(devices: Iterable[Device], ids: Collection[str]) -> tuple[Device, ...]:
+    """Return the devices with these ids."""
+    return tuple(each for each in devices if each.id in ids)
 
-    An empty request means all GPUs on most engines.
+
+def requests(devices: Sequence[Device]) -> dict[str, Any]:
+    """Return the part of HostConfig that hands these devices over; without any, nothing at all.
+
+    An empty request means all GPUs on most engines. All of a server's devices go one way.
     """
-    by_cdi = {each.id for each in devices if each.by_cdi}
-    if not ids:
-        return []
-    if by_cdi.issuperset(ids):
-        return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={each}" for each in ids]}]
-    return [{"Driver": "nvidia", "DeviceIDs": list(ids), "Capabilities": [["gpu"]]}]
+    if not devices:
+        return {}
+    ids = [each.id for each in devices]
+    if all(each.by_cdi for each in devices):
+        names = [f"nvidia.com/gpu={each}" for each in ids]
+        return {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": names}]}
+    request = {"Driver": "nvidia", "DeviceIDs": ids, "Capabilities": [["gpu"]]}
+    return {"DeviceRequests": [request]}
 
 
-def variables(devices: Iterable[Device], ids: Collection[str], cache_dir: str) -> Mapping[str, str]:
+def variables(devices: Sequence[Device], home: str) -> dict[str, str]:
     """Return what programs should know about the devices that they got.
 
     Programs compiled for a GPU when they first run are kept on the user's volume. TensorFlow takes
     all memory of a device unless it is told to share.
     """
-    if not ids:
+    if not devices:
         return {}
-    shared = any(each.id in ids and each.places > 1 for each in devices)
-    cache = {"CUDA_CACHE_PATH": cache_dir, "CUDA_CACHE_MAXSIZE": str(CACHE_BYTES)}
+    cache = {"CUDA_CACHE_PATH": f"{home}/.nv/ComputeCache", "CUDA_CACHE_MAXSIZE": str(CACHE_BYTES)}
+    shared = any(each.places > 1 for each in devices)
     return {**cache, **({"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if shared else {})}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
 from spawner.capacity import Facts, capacity
+from spawner.devices import assign, free_places
+from spawner.messages import quotas as messages
 from spawner.options import Choice, choose
 from spawner.quota import Person, Quota, effective, totals
 from spawner.runs import Holder, Run
@@ -34,11 +36,12 @@ class Gate:
         self._person, self._moment = person, datetime.now().astimezone()
         self._facts: Facts | None = None  # one look for `left` and `begin`, so that they agree
         self.entitlement = effective(config, person, self._moment)
+        self.devices = desk.devices(config.gpus)
 
     def choose(self, holder: Holder, options: object) -> Choice:
         """Return what a server of this holder is to get. Raises OptionRefusedError; as `begin`."""
-        gpus_here = self._desk.gpus_here
-        return choose(self._config, self.entitlement, options, gpus_here, self.left(holder))
+        left = self.left(holder)
+        return choose(self._config, self.entitlement, options, len(self.devices), left)
 
     def begin(self, name: str, image: str, holder: Holder, wanted: Quota) -> Run:
         """Note that a server of this size begins, or raise NotAdmittedError and note nothing.
@@ -55,10 +58,20 @@ class Gate:
             answer = admit(wanted, self._pots(ledger, holder))
             if isinstance(answer, Refused | Wait):
                 raise NotAdmittedError(answer.sentence)
-            ledger.begin(run)
-            return run
+            begun = replace(run, devices=self._assign(ledger, wanted.gpus))
+            ledger.begin(begun)
+            return begun
 
         return self._desk.store.transact(decide)
+
+    def _assign(self, ledger: Ledger, count: int) -> tuple[str, ...]:
+        """Return GPUs that no open run has: what is not proven to have ended keeps its own."""
+        taken = [each for run in ledger.open_runs() for each in run.devices]
+        found = assign(self.devices, taken, count)
+        if found is None:
+            free = sum(map(bool, free_places(self.devices, taken).values()))
+            raise NotAdmittedError(messages.too_few_gpus(free, count))
+        return found
 
     def left(self, holder: Holder) -> dict[Measure, Pot]:
         """Return what there is at this moment for a server of this holder. Raises as `begin`."""
@@ -75,9 +88,14 @@ class Gate:
                 [counted(run, self._whole) for run in runs],
                 self.entitlement,
                 totals(self._config, self._person.groups, self._moment),
-                capacity(self._config.host, self._facts),
+                replace(capacity(self._config.host, self._facts), gpus=self._places),
             )
         )
+
+    @property
+    def _places(self) -> int:
+        """How many places there are on all GPUs."""
+        return sum(each.places for each in self.devices)
 
     def _whole(self, run: Run) -> Quota:
         """Return what the holder of a run may have."""

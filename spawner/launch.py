@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from spawner.container import (
     volume_labels,
 )
 from spawner.desk import Desk
+from spawner.devices import chosen
 from spawner.engine import Container
 from spawner.engine_errors import (
     ConflictError,
@@ -186,23 +187,26 @@ class Launch:
     ) -> str:
         """Create the container under a name nobody had before; return its id."""
         self._steps.add(20, messages.STEP_CREATE)
-        self._body = create_body(server, environment, arguments)
         first = time.time_ns() // 1_000_000
         for attempt in range(first, first + NAME_ATTEMPTS):
             self.name = container_name(
                 server.instance, server.user, server.key, server.server, attempt
             )
-            self._creating = asyncio.create_task(self._create(server))
+            self._creating = asyncio.create_task(self._create(server, environment, arguments))
             with contextlib.suppress(ConflictError):
                 self.container = await asyncio.shield(self._creating)
                 return self.container
         msg = f"the names {self.name} and before are taken"
         raise RefusedError(msg)
 
-    async def _create(self, server: Server) -> str:
+    async def _create(
+        self, server: Server, environment: dict[str, str], arguments: tuple[str, ...]
+    ) -> str:
         """Note the intent, create the container, note its id: a crash in between loses nothing."""
         begin, name = self._gate.begin, self.name
         self._run = await asyncio.to_thread(begin, name, server.image, self.holder, self.quota)
+        server = replace(server, devices=chosen(self._gate.devices, self._run.devices))
+        self._body = create_body(server, environment, arguments)
         container = await self._desk.engine.create(name, self._body)
         await self._note(lambda ledger: ledger.bind(name, container))
         return container

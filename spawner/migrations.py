@@ -24,6 +24,9 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE receipts ADD COLUMN allowed_seconds INTEGER",
         "ALTER TABLE receipts ADD COLUMN extensions INTEGER DEFAULT '0' NOT NULL",
     ),
+    3: (  # which GPUs a run has
+        "ALTER TABLE runs ADD COLUMN devices JSON DEFAULT '[]' NOT NULL",
+    ),
 }
 # The version that this labhub writes.
 SCHEMA = max(STEPS)

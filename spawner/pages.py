@@ -61,7 +61,9 @@ class PagesSpawner(DockerSpawner):
 
     def check(self, choice: object) -> None:
         """Raise OptionRefusedError unless the owner may choose this now."""
-        options.choose(self.current_config(), self.entitlement, choice, self._desk.gpus_here)
+        config = self.current_config()
+        gpus_here = len(self._desk.devices(config.gpus))
+        options.choose(config, self.entitlement, choice, gpus_here)
 
     @property
     def may_add(self) -> int:
@@ -96,8 +98,8 @@ class PagesSpawner(DockerSpawner):
         left = {}
         with contextlib.suppress(StoreError, MachineUnknownError):  # the start will say it
             left = await asyncio.to_thread(gate.left, self._holder)
-        local, gpus_here = self._desk.images.built_here, self._desk.gpus_here
-        return offer.offer(config.images, local, gate.entitlement, left, gpus_here)
+        local = self._desk.images.built_here
+        return offer.offer(config.images, local, gate.entitlement, left, len(gate.devices))
 
     @default("options_form")
     def _default_options_form(self) -> Any:  # noqa: ANN401

@@ -37,7 +37,8 @@ def run_of(state: Container, now: datetime) -> Run:
         pids=limits.pids,
         gpus=_count(kept, "gpus") or 0,
         shm_bytes=_count(state.made.host_config, "ShmSize") or 0,
-        groups=_groups(kept),
+        groups=_words(kept, "groups"),
+        devices=tuple(sorted(_words(kept, "devices"))),
         session_seconds=session,
         idle_seconds=_count(kept, "idle_seconds"),
         extend_seconds=_count(kept, "extend_seconds"),
@@ -66,6 +67,6 @@ def _count(facts: Mapping[str, Any], key: str, most: int = MOST) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= most else None
 
 
-def _groups(kept: Mapping[str, Any]) -> frozenset[str]:
-    groups = kept.get("groups")
-    return frozenset(map(str, groups)) if isinstance(groups, list) else frozenset()
+def _words(facts: Mapping[str, Any], key: str) -> frozenset[str]:
+    words = facts.get(key)
+    return frozenset(map(str, words)) if isinstance(words, list) else frozenset()

@@ -27,6 +27,7 @@ runs = sa.Table(
     sa.Column("gpus", sa.Integer, nullable=False, server_default="0"),
     sa.Column("shm_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("groups", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("devices", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("session_seconds", sa.Integer),
     sa.Column("idle_seconds", sa.Integer),
     sa.Column("extend_seconds", sa.Integer),
@@ -78,6 +79,7 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "actor": run.actor,
         "gpus": run.gpus,
         "shm_bytes": run.shm_bytes,
+        "devices": list(run.devices),
         **size_of_run(run),
         **times_of_run(run),
     }
@@ -124,6 +126,7 @@ def run_of_row(row: sa.RowMapping) -> Run:
         gpus=row["gpus"],
         shm_bytes=row["shm_bytes"],
         groups=frozenset(row["groups"]),
+        devices=tuple(row["devices"]),
         session_seconds=row["session_seconds"],
         idle_seconds=row["idle_seconds"],
         extend_seconds=row["extend_seconds"],

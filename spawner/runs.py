@@ -49,6 +49,8 @@ class Run:
     `groups` are the holder's when it began. No server has 0 cpus or 0 pids: there, it was begun by
     a labhub that did not note them. None of seconds is no limit, None of times is never.
 
+    `devices` are the UUIDs of its GPUs: they are nobody else's until the run has a receipt.
+
     `chosen_seconds` is the session that was asked for, where it is shorter than what the quota
     allows; `extended_seconds` came on top of the session in `extensions` steps, and from
     `warned_at` on the user could read that the end is near. spawner/times.py keeps all of it.
@@ -76,6 +78,7 @@ class Run:
     extended_seconds: int = 0
     extensions: int = 0
     warned_at: datetime | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

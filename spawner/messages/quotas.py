@@ -103,6 +103,15 @@ def too_little(least: str) -> str:
     return f"A server needs at least {least}; choose that or more."
 
 
+def too_few_gpus(free: int, wanted: int) -> str:
+    """Say that other servers have the GPUs that would be needed."""
+    have = "no GPU is" if free == 0 else "only 1 GPU is" if free == 1 else f"only {free} GPUs are"
+    return (
+        f"You asked for {gpus(wanted)}, and {have} free now: start with fewer, or without one, or "
+        "try again when another server has stopped."
+    )
+
+
 def fewer_gpus_here(count: int) -> str:
     """Say that the machine has fewer GPUs than the quota allows."""
     return f"This machine has only {gpus(count)}; choose that or less."

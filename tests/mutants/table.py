@@ -125,10 +125,12 @@ MUTANTS = (
         "spawner/launch.py",
         "        self._run = await asyncio.to_thread("
         "begin, name, server.image, self.holder, self.quota)\n"
-        "        container = await self._desk.engine.create(name, self._body)\n",
-        "        container = await self._desk.engine.create(name, self._body)\n"
+        "        server =",
+        "        body = create_body(server, environment, arguments)\n"
+        "        await self._desk.engine.create(name, body)\n"
         "        self._run = await asyncio.to_thread("
-        "begin, name, server.image, self.holder, self.quota)\n",
+        "begin, name, server.image, self.holder, self.quota)\n"
+        "        server =",
         LOOKS,
     ),
     Mutant(

@@ -18,6 +18,7 @@ from spawner.container import (
     shared_for,
     volume_labels,
 )
+from spawner.devices import Device
 from spawner.quota import Quota
 
 GIB = 1024**3
@@ -65,8 +66,8 @@ BODY = {
         "labhub.server": "",
         "labhub.account": "abcdefghijklmnop",
         "labhub.image": "tensorflow",
-        "labhub.run": '{"gpus": 0, "groups": [], "session_seconds": null, "idle_seconds": null, '
-        '"extend_seconds": null}',
+        "labhub.run": '{"gpus": 0, "devices": [], "groups": [], "session_seconds": null, '
+        '"idle_seconds": null, "extend_seconds": null}',
     },
     "StopSignal": "SIGTERM",
     "StopTimeout": 10,
@@ -124,6 +125,20 @@ BODY = {
 
 def test_the_whole_body() -> None:
     assert create_body(ADA, HUB) == BODY
+
+
+def test_a_server_with_gpus_gets_these_and_no_others() -> None:
+    devices = (Device("GPU-aaaa", by_cdi=True), Device("GPU-bbbb", by_cdi=True))
+    body = create_body(replace(ADA, devices=devices), HUB)
+    assert body["HostConfig"]["DeviceRequests"] == [
+        {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-aaaa", "nvidia.com/gpu=GPU-bbbb"]}
+    ]
+    assert body["HostConfig"]["Runtime"] == "runc"
+    assert body["Env"][-3:] == [
+        "CUDA_CACHE_PATH=/tf/notebooks/.nv/ComputeCache",
+        "CUDA_CACHE_MAXSIZE=4294967296",
+        "NVIDIA_VISIBLE_DEVICES=void",
+    ]
 
 
 def test_directories_that_all_servers_see() -> None:

@@ -74,38 +74,29 @@ def test_no_place_is_ever_given_twice(devices: tuple[Device, ...], wishes: list[
 
 
 @pytest.mark.parametrize(
-    ("devices", "ids", "sent"),
+    ("devices", "sent"),
     [
-        ((Device(A),), (), []),
-        (
-            (Device(A),),
-            (A,),
-            [{"Driver": "nvidia", "DeviceIDs": [A], "Capabilities": [["gpu"]]}],
-        ),
+        ((), {}),
+        ((Device(A),), {"Driver": "nvidia", "DeviceIDs": [A], "Capabilities": [["gpu"]]}),
         (
             (Device(A, by_cdi=True), Device(B, by_cdi=True)),
-            (A, B),
-            [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={A}", f"nvidia.com/gpu={B}"]}],
+            {"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={A}", f"nvidia.com/gpu={B}"]},
         ),
         (  # one way for all of a server's devices
             (Device(A, by_cdi=True), Device(B)),
-            (A, B),
-            [{"Driver": "nvidia", "DeviceIDs": [A, B], "Capabilities": [["gpu"]]}],
+            {"Driver": "nvidia", "DeviceIDs": [A, B], "Capabilities": [["gpu"]]},
         ),
     ],
 )
-def test_what_the_engine_is_told(
-    devices: tuple[Device, ...], ids: tuple[str, ...], sent: list[dict[str, object]]
-) -> None:
-    assert requests(devices, ids) == sent
+def test_what_the_engine_is_told(devices: tuple[Device, ...], sent: dict[str, object]) -> None:
+    assert requests(devices) == ({"DeviceRequests": [sent]} if sent else {})
 
 
 def test_what_programs_are_told() -> None:
-    cache = {"CUDA_CACHE_PATH": "/tf/notebooks/.nv", "CUDA_CACHE_MAXSIZE": "4294967296"}
-    devices = (Device(A), Device(B, 2))
-    assert variables(devices, (), "/tf/notebooks/.nv") == {}
-    assert variables(devices, (A,), "/tf/notebooks/.nv") == cache
-    assert variables(devices, (B,), "/tf/notebooks/.nv") == {
+    cache = {"CUDA_CACHE_PATH": "/home/.nv/ComputeCache", "CUDA_CACHE_MAXSIZE": "4294967296"}
+    assert variables((), "/home") == {}
+    assert variables((Device(A),), "/home") == cache
+    assert variables((Device(A), Device(B, 2)), "/home") == {
         **cache,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }

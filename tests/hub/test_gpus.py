@@ -1,0 +1,209 @@
+"""Everybody gets a different GPU, and nobody gets one that somebody has."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from spawner.runs import Run
+from spawner.store import Ledger, Store
+from tests.lib.fake_engine import FakeEngine
+from tests.lib.fake_state import Container
+from tests.lib.lab import Lab
+from tests.lib.person import words
+
+pytestmark = pytest.mark.hub
+
+A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000000", "GPU-bbbbbbbb-0000-0000-0000-000000000000"
+CONFIG = """\
+login:
+  provider: local
+images:
+  tensorflow: {title: TensorFlow 2.9, image: "tensorflow/tensorflow:2.9.0-gpu-jupyter"}
+quotas:
+  default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2}
+"""
+PEOPLE = ("ada", "bob", "cleo", "dan")
+ONE = {"gpus": 1}
+
+
+@pytest.fixture(scope="module")
+def lab(fake_engine: FakeEngine) -> Iterator[Lab]:
+    """A lab on a machine with two GPUs."""
+    fake_engine.life.cdi = [f"nvidia.com/gpu={each}" for each in ("0", A, "1", B, "all")]
+    with Lab(fake_engine.url, config=CONFIG) as running:
+        for name in PEOPLE:
+            running.add_user(name)
+            running.login(name)
+        yield running
+    fake_engine.life.cdi = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Lab, fake_engine: FakeEngine) -> Iterator[None]:
+    """Leave no server."""
+    yield
+    for name in PEOPLE:
+        lab.api("DELETE", f"users/{name}/server")
+    until(lambda: not fake_engine.containers() and not open_runs(lab))
+
+
+def until(true: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def open_runs(lab: Lab) -> tuple[Run, ...]:
+    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+    try:
+        return store.transact(Ledger.open_runs)
+    finally:
+        store.close()
+
+
+def start(lab: Lab, user: str, **options: Any) -> str:
+    """Start a server; return "" or why it did not start."""
+    answer = lab.api("POST", f"users/{user}/server", json=options)
+    return "" if answer.status_code == 201 else str(answer.json()["message"])
+
+
+def box(engine: FakeEngine, user: str) -> Container:
+    [found] = [c for c in engine.containers() if c.labels.get("labhub.user") == user and c.running]
+    return found
+
+
+def gpus(engine: FakeEngine, user: str) -> list[str]:
+    """Return the GPUs that the engine was asked to give to somebody's container."""
+    requests = box(engine, user).host_config.get("DeviceRequests") or []
+    return [name.partition("=")[2] for each in requests for name in each["DeviceIDs"]]
+
+
+def test_two_people_get_different_ones_and_a_third_is_told(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    assert start(lab, "ada", **ONE) == ""
+    assert start(lab, "bob", **ONE) == ""
+    assert sorted(gpus(fake_engine, "ada") + gpus(fake_engine, "bob")) == [A, B]
+    refusal = start(lab, "cleo", **ONE)
+    assert "GPU" in refusal
+    assert refusal.endswith(".")
+    assert start(lab, "cleo", gpus=0) == ""
+    assert gpus(fake_engine, "cleo") == []
+
+
+def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
+    for _ in range(5):
+        with ThreadPoolExecutor(len(PEOPLE)) as pool:
+            answers = list(pool.map(lambda name: start(lab, name, **ONE), PEOPLE))
+        lucky = [name for name, why in zip(PEOPLE, answers, strict=True) if not why]
+        assert sorted(each for name in lucky for each in gpus(fake_engine, name)) == [A, B]
+        for name in lucky:
+            lab.api("DELETE", f"users/{name}/server")
+
+
+def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:
+    assert start(lab, "ada", gpus=2) == ""
+    assert sorted(gpus(fake_engine, "ada")) == [A, B]
+    assert "GPU" in start(lab, "bob", **ONE)
+    lab.api("DELETE", "users/ada/server")
+    assert start(lab, "bob", **ONE) == ""
+
+
+def test_a_server_that_died_gives_its_gpu_back(lab: Lab, fake_engine: FakeEngine) -> None:
+    assert start(lab, "ada", gpus=2) == ""
+    fake_engine.die(box(fake_engine, "ada").id, 1)
+    until(lambda: not open_runs(lab))
+    assert start(lab, "bob", gpus=2) == ""
+
+
+def test_a_hub_that_was_killed_forgets_no_gpu(lab: Lab, fake_engine: FakeEngine) -> None:
+    assert start(lab, "ada", **ONE) == ""
+    mine = gpus(fake_engine, "ada")
+    lab.restart_hub(kill=True)
+    assert start(lab, "bob", **ONE) == ""
+    assert gpus(fake_engine, "bob") != mine
+    assert "GPU" in start(lab, "cleo", **ONE)
+
+
+def test_an_engine_that_does_not_answer_frees_none(lab: Lab, fake_engine: FakeEngine) -> None:
+    assert start(lab, "ada", gpus=2) == ""
+    fake_engine.fail("*", "/containers", status=500, times=10**6)
+    lab.api("DELETE", "users/ada/server")  # nobody knows whether it ended
+    fake_engine.clear_faults()
+    refused = start(lab, "bob", **ONE)
+    assert refused == "" or "GPU" in refused
+    if not refused:  # it did end, because the engine came back in time
+        assert not [c for c in fake_engine.containers() if c.labels["labhub.user"] == "ada"]
+
+
+def test_a_store_that_was_lost_is_filled_again_with_who_has_which(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    assert start(lab, "ada", **ONE) == ""
+    lab.stop_hub(kill=True)
+    for path in lab.dir.state.glob("labhub.sqlite*"):
+        path.unlink()
+    lab.start_hub()
+    until(lambda: open_runs(lab), seconds=40)
+    [run] = open_runs(lab)
+    assert list(run.devices) == gpus(fake_engine, "ada")
+    assert start(lab, "bob", **ONE) == ""
+    assert gpus(fake_engine, "bob") != gpus(fake_engine, "ada")
+
+
+def test_no_image_and_no_user_gets_around_it(lab: Lab, fake_engine: FakeEngine) -> None:
+    assert start(lab, "ada", gpus=0) == ""
+    mine = box(fake_engine, "ada")
+    assert mine.environment["NVIDIA_VISIBLE_DEVICES"] == "void"
+    assert mine.host_config["Runtime"] == "runc"
+    assert "DeviceRequests" not in mine.host_config
+    for wish in (-1, 3, "all", "2.5", A, [A], None, True):
+        assert start(lab, "bob", gpus=wish) != ""
+
+
+def test_the_start_page_offers_what_is_free(lab: Lab) -> None:
+    person = lab.login("bob")
+    assert "2 GPUs" in words(person.get("/hub/spawn/bob"))
+    assert start(lab, "ada", **ONE) == ""
+    page = words(person.get("/hub/spawn/bob"))
+    assert "1 GPU" in page
+
+
+def test_several_share_a_device_that_the_file_says_so_of(lab: Lab, fake_engine: FakeEngine) -> None:
+    lab.dir.config.write_text(f"{CONFIG}gpus: {{devices: [{A}], share: {{{A}: 2}}}}\n")
+    try:
+        until(lambda: "1 GPU" in words(lab.login("ada").get("/hub/spawn/ada")))
+        time.sleep(1)
+        assert start(lab, "ada", **ONE) == ""
+        assert start(lab, "bob", **ONE) == ""
+        assert gpus(fake_engine, "ada") == gpus(fake_engine, "bob") == [A]
+        assert "GPU" in start(lab, "cleo", **ONE)
+        assert box(fake_engine, "ada").environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    finally:
+        lab.dir.config.write_text(CONFIG)
+        time.sleep(1)
+
+
+def test_limits_of_a_server_whose_gpu_came_in_by_a_hook_wait(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    by_hook = f"{CONFIG}gpus: {{devices: [{A}, {B}]}}\n"
+    lab.dir.config.write_text(by_hook)
+    fake_engine.life.cdi = []  # as an engine of before 28.2
+    lab.restart_hub()
+    try:
+        assert start(lab, "ada", **ONE) == ""
+        mine = box(fake_engine, "ada").host_config
+        [request] = mine["DeviceRequests"]
+        assert (request["Driver"], request["DeviceIDs"]) == ("nvidia", [A])
+        lab.dir.config.write_text(by_hook.replace("cpus: 1", "cpus: 2"))
+        person = lab.login("ada")
+        until(lambda: "cut your server off from its GPU" in words(person.get("/hub/home")))
+        assert mine["CpuQuota"] == 100_000
+    finally:
+        fake_engine.life.cdi = [f"nvidia.com/gpu={each}" for each in ("0", A, "1", B, "all")]
+        lab.dir.config.write_text(CONFIG)
