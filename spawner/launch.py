@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auth.accounts import Account
 from auth.identity import container_name, object_name
@@ -46,6 +46,7 @@ from spawner.receipts import Asked, Story
 from spawner.runs import Holder, Reason, Run
 from spawner.storage import ensure_volume, write_file
 from spawner.store import Ledger, StoreError
+from spawner.tasks import all_or_none
 from spawner.verify import differences, unlimited_swap
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Launch:
         self._image = config.images[image_key].image
         files = asyncio.ensure_future(self._files())
         contents = asyncio.ensure_future(self._contents(self._image))
-        await _all_or_none(files, contents, asyncio.ensure_future(self._clear()))
+        await all_or_none(files, contents, asyncio.ensure_future(self._clear()))
         return await asyncio.to_thread(self._server, files.result(), contents.result(), image_key)
 
     async def _files(self) -> Account:
@@ -291,18 +292,3 @@ class Launch:
         except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)
             self._desk.round_due.set()
-
-
-async def _all_or_none(*tasks: asyncio.Future[Any]) -> None:
-    """Wait for all; when one fails, end the others first.
-
-    What goes on by itself would meet the next start: a clearing that is late removes the container
-    that was made meanwhile.
-    """
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise

@@ -1,4 +1,4 @@
-"""A server without a GPU sees none, on a machine where every container gets all of them.
+"""A server sees its own GPUs and no others, on a machine where every container gets all of them.
 
 The machine: NVIDIA's runtime is the engine's default, and the image says
 NVIDIA_VISIBLE_DEVICES=all, as upstream's TensorFlow image does. Both are common and both are
@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from spawner.container import Server, create_body
+from spawner.devices import Device
 from spawner.quota import Quota
 from tests.lib.fake_gpus import install
 from tests.lib.images import build
@@ -38,7 +39,9 @@ def image(engine: docker.DockerClient, gpu_engine: SecondEngine) -> str:
     return gpu_engine.take_image(engine, build("base", "trixie"), variables)
 
 
-def our_body(image: str, folder: Path, hub_environment: dict[str, str]) -> dict[str, Any]:
+def our_body(
+    image: str, folder: Path, hub_environment: dict[str, str], *devices: Device
+) -> dict[str, Any]:
     """Return the real create body of a server, made to list GPUs instead of serving."""
     for name in ("passwd", "group"):
         (folder / name).write_text("root:x:0:0:root:/root:/bin/sh\n")
@@ -48,6 +51,7 @@ def our_body(image: str, folder: Path, hub_environment: dict[str, str]) -> dict[
         volume="labtest-ada", notebooks="/tf/notebooks", root_dir="/tf/notebooks",
         shell="/bin/sh", passwd_path=str(folder / "passwd"), group_path=str(folder / "group"),
         quota=Quota(cpus=1, memory_bytes=256 << 20, shm_bytes=16 << 20, pids=64),
+        devices=devices,
     )  # fmt: skip
     body = create_body(server, hub_environment)
     return {**body, "Entrypoint": LIST_GPUS, "Cmd": []}
@@ -103,3 +107,25 @@ def test_each_of_the_two_defences_holds_alone(
     if runtime == "runc":
         body["Env"] = [pair for pair in body["Env"] if not pair.startswith("NVIDIA")]
     assert printed(gpu_engine, body) == NONE
+
+
+@pytest.mark.parametrize(
+    ("uuids", "seen"),
+    [
+        (["GPU-0"], "/dev/nvidia0\ndone\n"),
+        (["GPU-1"], "/dev/nvidia1\ndone\n"),
+        (["GPU-0", "GPU-1"], ALL),
+    ],
+)
+def test_ours_sees_its_own_and_no_other(
+    gpu_engine: SecondEngine, image: str, tmp_path: Path, uuids: list[str], seen: str
+) -> None:
+    body = our_body(image, tmp_path, {"NVIDIA_VISIBLE_DEVICES": "all"}, *map(Device, uuids))
+    assert printed(gpu_engine, body) == seen
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_words(
+    gpu_engine: SecondEngine, image: str, tmp_path: Path
+) -> None:
+    with pytest.raises(docker.errors.APIError):
+        printed(gpu_engine, our_body(image, tmp_path, {}, Device("GPU-none")))

@@ -12,6 +12,7 @@ from spawner.cgroups import Places, is_version_2
 from tests.lib.images import build
 from tests.lib.kernel import Memory, remember
 from tests.lib.real_lab import RealLab, wait_until
+from tests.lib.small_servers import debian_with_python
 
 MIB, GIB = 1024**2, 1024**3
 ROOT = Path("/sys/fs/cgroup")
@@ -21,11 +22,12 @@ SOON_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
-def lab(engine: docker.DockerClient) -> Iterator[RealLab]:
+def lab(engine: docker.DockerClient, labels: dict[str, str]) -> Iterator[RealLab]:
     """A labhub with one person."""
-    with RealLab(
-        "unix:///var/run/docker.sock", {"debian": build("base", "trixie")}, build("bundle")
-    ) as running:
+    with (
+        debian_with_python(engine, labels) as image,
+        RealLab("unix:///var/run/docker.sock", {"debian": image}, build("bundle")) as running,
+    ):
         running.add_person("ada")
         yield running
 

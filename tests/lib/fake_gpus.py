@@ -3,6 +3,7 @@
 `install(folder)` writes two programs: `nvidia-container-runtime`, which like the real one adds the
 hook to every container it creates, and `nvidia-container-runtime-hook`, which like the real one
 obeys the last NVIDIA_VISIBLE_DEVICES of the container's environment and puts device nodes into it.
+The UUIDs of the two are GPU-0 and GPU-1.
 """
 
 import sys
@@ -35,7 +36,7 @@ if wanted in {"", "void", "none"}:
     sys.exit(0)
 numbers = ["0", "1"] if wanted == "all" else wanted.split(",")
 root = Path("/proc", str(state["pid"]), "root", *(bundle / spec["root"]["path"]).parts[1:])
-for number in numbers:
+for number in (each.removeprefix("GPU-") for each in numbers):
     node = root / "dev" / f"nvidia{int(number)}"
     os.mknod(node, 0o20666, os.makedev(195, int(number)))
     os.chmod(node, 0o666)

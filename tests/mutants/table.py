@@ -136,7 +136,7 @@ MUTANTS = (
     Mutant(
         "a-failed-start-goes-on",
         "what a failed start still had to do is done to the next one",
-        "spawner/launch.py",
+        "spawner/tasks.py",
         "        for task in tasks:\n            task.cancel()\n"
         "        await asyncio.wait(tasks)\n",
         "",
