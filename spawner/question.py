@@ -42,8 +42,10 @@ async def _json(session: aiohttp.ClientSession, url: str) -> Any:  # noqa: ANN40
         return json.loads(said)
 
 
-def answer(kernels: list[dict[str, Any]], status: dict[str, Any]) -> Answer:
+def answer(kernels: object, status: dict[str, Any]) -> Answer:
     """Read what the server said; a kernel that is not quiet computes."""
+    if not isinstance(kernels, list):
+        raise TypeError("not a list of kernels")
     said = status.get("last_activity")
     moment = datetime.fromisoformat(said) if said else None
     if moment is not None and moment.tzinfo is None:

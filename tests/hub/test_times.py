@@ -15,6 +15,7 @@ from spawner.store import Ledger, Store
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
 from tests.lib.lab import Lab
+from tests.lib.node import ROOT
 from tests.lib.person import Person, words
 
 pytestmark = pytest.mark.hub
@@ -43,7 +44,8 @@ def cgroups(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     """A lab whose rules about time differ from test to test."""
     environ = {"LABHUB_CGROUP": str(cgroups)}
-    with Lab(fake_engine.url, config=CONFIG % "", env=environ) as running:
+    hub = ROOT / "tests" / "lib" / "times_config.py"
+    with Lab(fake_engine.url, config=CONFIG % "", env=environ, hub_config=hub) as running:
         for name in ("ada", "bob"):
             running.add_user(name)
             running.login(name)
@@ -273,6 +275,71 @@ def test_the_user_keeps_it(lab: Lab, start: Any) -> None:
         assert lab.api("POST", TIME, json={"do": "keep"}).status_code in {200, 404}
         time.sleep(1)
     assert model(lab)["ready"]
+
+
+def test_a_server_of_a_hub_that_was_restarted_ends_too(lab: Lab, start: Any) -> None:
+    """The new hub does not know the server's own token, and asks all the same."""
+    start("idle: 5 s")
+    lab.restart_hub(kill=True)
+    until(lambda: not model(lab), seconds=30)
+    assert receipts(lab)[0].reason is Reason.IDLE
+
+
+def test_an_open_tab_is_no_use(lab: Lab, ada: Person, start: Any) -> None:
+    start("idle: 5 s")
+
+    def asked_until_it_ended() -> bool:
+        ada.get("/user/ada/api", allow_redirects=False)  # as JupyterLab does all the time
+        return not model(lab)
+
+    until(asked_until_it_ended, seconds=30)
+    assert receipts(lab)[0].reason is Reason.IDLE
+
+
+# the home page
+
+
+def test_the_buttons_need_no_script(lab: Lab, ada: Person, start: Any) -> None:
+    start("session: 1 h, extend: 1 h")
+    shown(lab)
+    page = ada.submit(ada.get("/hub/home"), {})
+    assert (page.status_code, page.url) == (200, f"{lab.url}/hub/home")
+    assert run_of(lab).extensions == 1
+    assert "Extend by" not in words(page)
+    again = ada.web.post(f"{lab.url}/hub/time/ada/", data={"_xsrf": ada.xsrf, "do": "extend"})
+    assert (again.status_code, "once in 1 h" in words(again)) == (409, True)
+    assert ada.get("/hub/time/ada/").url == f"{lab.url}/hub/home"
+
+
+def test_what_does_not_come_from_the_page_changes_nothing(
+    lab: Lab, ada: Person, start: Any
+) -> None:
+    start("session: 1 h, extend: 1 h")
+    shown(lab)
+    url, bob = f"{lab.url}/hub/time/ada/", lab.login("bob")
+    assert ada.web.post(url, data={"do": "extend"}).status_code == 403
+    assert lab.visitor().web.post(url, data={"do": "extend"}).status_code == 403
+    assert bob.web.post(url, data={"_xsrf": bob.xsrf, "do": "extend"}).status_code == 404
+    for nonsense in ({}, {"do": "stop"}, {"do": ["extend", "no"]}):
+        answer = ada.web.post(url, data={"_xsrf": ada.xsrf, **nonsense})
+        assert answer.status_code == 400, words(answer)
+    assert run_of(lab).extensions == 0
+
+
+def test_a_named_server_has_a_time_of_its_own(lab: Lab, ada: Person) -> None:
+    rules(lab, "session: 1 h, extend: 1 h")
+    half = {"cpus": 0.5, "memory": "256 MiB"}
+    assert lab.api("POST", "users/ada/servers/second", json=half).status_code == 201
+    second = "labhub/time/ada/second"
+    try:
+        until(lambda: lab.api("GET", second).status_code == 200)
+        assert lab.api("GET", TIME).status_code == 404
+        page = ada.submit(ada.get("/hub/home"), {})
+        assert page.status_code == 200
+        assert 3600 < lab.api("GET", second).json()["left_seconds"] <= 7200
+        assert run_of(lab).holder == Holder("ada", "second")
+    finally:
+        lab.api("DELETE", "users/ada/servers/second")
 
 
 # who may ask

@@ -1,0 +1,151 @@
+"""The timekeeper alone, over a real store: what it notes, and what it never undoes."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hub_config.schema import Config
+from spawner.idleness import Answer
+from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.store import Ledger, Store
+from spawner.timekeeping import Living, NotNowError, Timekeeper
+
+ADA = Holder("ada", "")
+RUN = Run("lab-ada-1", ADA, "lab/image:1", 1 << 30, datetime.now(UTC), container="c0")
+H = 3600
+
+
+class Hub:
+    """A hub with one server, which notes what it was told to end."""
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.ended: list[tuple[Holder, Reason]] = []
+        self.runs = "c0"
+
+    def living(self) -> Mapping[Holder, Living]:
+        """Return the one server."""
+        return {ADA: Living(frozenset(), None)}
+
+    def container(self, holder: Holder) -> str:
+        """Return its container."""
+        return self.runs if holder == ADA else ""
+
+    async def ask(self, _holder: Holder) -> Answer | None:
+        """Know nothing."""
+        return None
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        """Note it."""
+        self.ended.append((holder, reason))
+
+    async def cull(self) -> None:
+        """Nothing is idle here."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with one open run."""
+    opened = Store(f"sqlite:///{tmp_path / 'labhub.sqlite'}")
+    opened.transact(lambda ledger: ledger.begin(RUN))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def keeper(store: Store, tmp_path: Path) -> Timekeeper:
+    """A timekeeper of that store, with sessions of 12 h that are extended by 2 h."""
+    rules = {"session": "12 h", "extend": "2 h"}
+    config = Config.model_validate({"quotas": {"default": rules}})
+    desk = SimpleNamespace(
+        lab=SimpleNamespace(cgroup_dir=tmp_path),
+        store=store,
+        time_due=asyncio.Event(),
+        detach=asyncio.ensure_future,
+    )
+    return Timekeeper(desk, Hub(), lambda: config)  # type: ignore[arg-type]
+
+
+def noted(store: Store) -> Run:
+    [run] = store.transact(Ledger.open_runs)
+    return run
+
+
+async def test_what_a_round_finds_is_noted_once(
+    store: Store, keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = []
+    original = Ledger.note_times
+
+    def note(ledger: Ledger, run: Run) -> None:
+        notes.append(run.name)
+        original(ledger, run)
+
+    monkeypatch.setattr(Ledger, "note_times", note)
+    for _ in range(3):
+        await keeper.round()
+    assert notes == [RUN.name]
+    assert noted(store).ends_at == RUN.began + timedelta(hours=12)
+
+
+async def test_a_round_that_began_before_an_extension_does_not_undo_it(
+    store: Store, keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keeper.round()
+    began, go = asyncio.Event(), asyncio.Event()
+    original, measure = asyncio.to_thread, keeper._measure
+
+    async def slow(function: Any, *args: Any) -> Any:
+        if function == measure:
+            began.set()
+            await go.wait()
+        return await original(function, *args)
+
+    keeper._measure = measure  # type: ignore[method-assign] - one object, to be recognised
+    monkeypatch.setattr(asyncio, "to_thread", slow)
+    # A shorter session came meanwhile, so that the round has something to note.
+    store.transact(lambda ledger: ledger.note_times(replace(RUN, session_seconds=H)))
+    round_ = asyncio.ensure_future(keeper.round())
+    await began.wait()
+    extension = asyncio.ensure_future(keeper.extend(ADA))
+    await asyncio.sleep(0.2)
+    go.set()
+    await asyncio.gather(round_, extension)
+    assert (noted(store).extensions, noted(store).extended_seconds) == (1, 2 * H)
+    piece = keeper.of(ADA)
+    assert piece is not None
+    assert piece.run == noted(store)
+
+
+async def test_clicks_at_once_extend_once(store: Store, keeper: Timekeeper) -> None:
+    await keeper.round()
+    outcomes = await asyncio.gather(*(keeper.extend(ADA) for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(each, NotNowError) for each in outcomes) == 4
+    assert noted(store).extensions == 1
+
+
+async def test_a_session_that_is_over_is_ended(store: Store, keeper: Timekeeper) -> None:
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    over = replace(RUN, session_seconds=12 * H, extend_seconds=2 * H, ends_at=past, warned_at=past)
+    began = past - timedelta(hours=12)
+    end = Receipt(RUN.name, ADA, Kind.SERVER, past, Reason.USER, RUN.memory_bytes)
+    store.transact(lambda ledger: ledger.end(end))
+    store.transact(lambda ledger: ledger.begin(replace(over, name="lab-ada-2", began=began)))
+    await keeper.round()
+    await asyncio.sleep(0)
+    assert keeper._hub.ended == [(ADA, Reason.TIME_LIMIT)]  # type: ignore[attr-defined]
+
+
+async def test_of_another_container_nothing_is_known(keeper: Timekeeper) -> None:
+    await keeper.round()
+    keeper._hub.runs = "c1"  # type: ignore[attr-defined]
+    assert keeper.of(ADA) is None
+    assert keeper._desk.time_due.is_set()
+    assert await keeper.extend(ADA) is None
+    assert keeper.keep(ADA) is None
