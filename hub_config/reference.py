@@ -17,11 +17,14 @@ from hub_config.keys import (
 )
 from hub_config.schema import SecretRef
 from hub_config.schema_quotas import NUMBERS, Numbers, Window
-from hub_config.sizes import format_bytes
+from hub_config.sizes import format_bytes, format_seconds
 
 COMMAND = "labhub config reference > hub_config/REFERENCE.md"
 SIZES = ("memory", "shm", "disk")
-DURATIONS = ("session", "idle", "extend")
+DURATIONS = (
+    *("session", "idle", "extend"),
+    *("half_life", "reserve_after", "ticket_ttl", "claim"),
+)
 KINDS = (
     {
         "days": "a list of days",
@@ -112,6 +115,8 @@ def _default(name: str, field: FieldInfo) -> str:
         return "none"
     if name in SIZES:
         return f"`{format_bytes(value)}`"
+    if name in DURATIONS:
+        return f"`{format_seconds(value)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, int | float) else f"`{value}`"

@@ -196,6 +196,14 @@ def _check_duration(value: Any) -> int:  # noqa: ANN401 - whatever stands in the
     return seconds
 
 
+def _check_wait(value: Any) -> int:  # noqa: ANN401 - whatever stands in the file
+    seconds = parse_seconds(value)
+    if not DURATION_LEAST_SECONDS <= seconds <= WAIT_MOST_SECONDS:
+        least, most = format_seconds(DURATION_LEAST_SECONDS), format_seconds(WAIT_MOST_SECONDS)
+        raise ValueError(f"{format_seconds(seconds)} is not from {least} to {most}; write 30 min")
+    return seconds
+
+
 def _show_duration(seconds: int) -> str:
     return UNLIMITED_WORD if seconds == UNLIMITED else format_seconds(seconds)
 
@@ -220,6 +228,7 @@ _DAY = {"type": "string", "pattern": f"^({_NAMES})(-({_NAMES}))?$"}
 SIZE_MOST_BYTES = 1024**5
 UNLIMITED, UNLIMITED_WORD = 0, "unlimited"
 DURATION_LEAST_SECONDS, DURATION_MOST_SECONDS = 5, 10 * 365 * 86400
+WAIT_MOST_SECONDS = 365 * 86400
 MEMORY_LEAST_BYTES = 64 * 1024**2
 SHM_LEAST_BYTES = 1024**2
 
@@ -247,6 +256,12 @@ Duration = Annotated[
     BeforeValidator(_check_duration),
     PlainSerializer(_show_duration, when_used="json"),
     _text_like(r"^\d+(\.\d+)? *(s|min|h|d)$|^unlimited$"),
+]
+Wait = Annotated[
+    int,
+    BeforeValidator(_check_wait),
+    PlainSerializer(format_seconds, when_used="json"),
+    _text_like(r"^\d+(\.\d+)? *(s|min|h|d)$"),
 ]
 Days = Annotated[
     tuple[int, ...],
