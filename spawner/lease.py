@@ -1,0 +1,112 @@
+"""Who has which devices, who waits for how many, and by which rules. Pure data.
+
+A moment is a number of seconds since a moment that is the same for all, like a POSIX timestamp.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from spawner.admission import Refused
+from spawner.device import Device
+from spawner.runs import Holder
+
+if TYPE_CHECKING:
+    from hub_config.schema import Gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Devices that a server has, by their UUIDs, since when and until when.
+
+    `until` is the end of its session, None where there is none. `late`: it was granted because its
+    ticket had waited so long. `offered` is since when the devices are kept for a person who was
+    away when their turn came; None when nobody has to come.
+    """
+
+    holder: Holder
+    devices: tuple[str, ...]
+    since: float
+    until: float | None = None
+    groups: frozenset[str] = frozenset()
+    late: bool = False
+    offered: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A start that wants devices: how many, and for how long at most (None: for ever).
+
+    `priority` is that of the person's groups, `quota` how many devices all servers of the person
+    may have together. `lost` is since when nobody waits behind the ticket (the hub was restarted,
+    the browser is closed): it keeps its place, and others go first meanwhile.
+    """
+
+    holder: Holder
+    wanted: int
+    since: float
+    asked: float | None = None
+    groups: frozenset[str] = frozenset()
+    priority: int = 0
+    quota: int | None = None
+    lost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What labhub.yaml says about the queue, in seconds; its defaults stand in the schema."""
+
+    half_life: float
+    reserve_after: float
+    ticket_ttl: float
+    claim: float
+    soft_limit: bool
+
+
+def rules(gpus: "Gpus") -> Rules:
+    """Return the rules of the file."""
+    return Rules(
+        half_life=gpus.half_life,
+        reserve_after=gpus.reserve_after,
+        ticket_ttl=gpus.ticket_ttl,
+        claim=gpus.claim,
+        soft_limit=gpus.soft_limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a decision depends on, but the moment.
+
+    `totals` is how many devices the members of a group may have together, `used` how many
+    device-seconds each user had lately (spawner/recent.py).
+    """
+
+    rules: Rules
+    devices: Sequence[Device]
+    leases: Sequence[Lease] = ()
+    tickets: Sequence[Ticket] = ()
+    totals: Mapping[str, int] = field(default_factory=dict)
+    used: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """These devices are the server's, and with `late` because its turn was overdue."""
+
+    devices: tuple[str, ...]
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """It waits; position 1 is the next. `eta`: when it starts if nobody comes or leaves early.
+
+    None of `eta` is: nobody can tell, because a device has to be mended first, for example.
+    """
+
+    position: int
+    eta: float | None
+
+
+Decision = Granted | Queued | Refused

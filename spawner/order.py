@@ -1,0 +1,47 @@
+"""In which order tickets are served. Pure.
+
+By the groups' priority first, and then by score:
+
+    score = (1 + seconds waited) / (seconds asked for) ^ 1.5 / (1 + device time had lately)
+
+- Asking for less is in sooner. Half of all runs take minutes and are nothing to a machine that is
+  full of runs of days: letting them go first costs the others little and saves them days.
+- Everybody's score grows for ever, so everybody comes first some day.
+- Device time had lately is in half-lives of a device: who had one all the time waits about twice
+  as long as who had none.
+
+Who has waited for `reserve_after` stands in a line besides, in the order of their coming; one point
+of priority counts as much as `reserve_after` there. What is done with that line, and why nobody
+waits much longer than in a strict line, stands in spawner/queue.py.
+"""
+
+from collections.abc import Sequence
+
+from spawner.lease import Scene, Ticket
+
+# Nobody gains by asking for less than this.
+SHORTEST_SECONDS = 60.0
+# Who asks for ever counts as if for so long.
+LONGEST_SECONDS = 30 * 86400.0
+SHARPNESS = 1.5
+
+
+def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
+    """Return the tickets by priority and score, the next one first."""
+    half_life = scene.rules.half_life
+    costs = {user: 1.0 + seconds / half_life for user, seconds in scene.used.items()}
+    keyed = []
+    for index, ticket in enumerate(tickets):
+        asked = LONGEST_SECONDS if ticket.asked is None else max(SHORTEST_SECONDS, ticket.asked)
+        cost = asked**SHARPNESS * costs.get(ticket.holder.user, 1.0)
+        score = (1.0 + now - ticket.since) / cost
+        keyed.append((-ticket.priority, -score, ticket.since, index))
+    keyed.sort()
+    return [tickets[index] for *_, index in keyed]
+
+
+def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
+    """Return the tickets that have waited too long for a score to matter, the first one first."""
+    step = scene.rules.reserve_after
+    late = [each for each in tickets if now - each.since >= step]
+    return sorted(late, key=lambda each: each.since - each.priority * step)
