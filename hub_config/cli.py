@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 
 import click
@@ -23,31 +23,28 @@ DEFAULT_FILE = "/etc/labhub/labhub.yaml"
 HUB_FILE = Path(__file__).with_name("jupyterhub_config.py")
 
 
+# Commands whose code is loaded only when they are asked for, and the module of each.
+ELSEWHERE = {
+    "quota": "hub_config.quota_cli",
+    "receipts": "hub_config.receipts_cli",
+    "simulate": "hub_config.simulate_cli",
+    "status": "hub_config.status_cli",
+    "user": "auth.local.cli",
+}
+
+
 class Commands(click.Group):
-    """The commands of this file, and those whose code is loaded only when they are asked for."""
+    """The commands of this file, and those that stand elsewhere."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
-        return sorted([*super().list_commands(ctx), "quota", "receipts", "status", "user"])
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command."""
-        if cmd_name == "user":
-            from auth.local.cli import user  # noqa: PLC0415 - not needed by any other command
-
-            return user
-        if cmd_name == "quota":
-            from hub_config.quota_cli import quota  # noqa: PLC0415 - the same
-
-            return quota
-        if cmd_name == "receipts":
-            from hub_config.receipts_cli import receipts  # noqa: PLC0415 - the same
-
-            return receipts
-        if cmd_name == "status":
-            from hub_config.status_cli import status  # noqa: PLC0415 - the same
-
-            return status
+        if cmd_name in ELSEWHERE:
+            command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
+            return command
         return super().get_command(ctx, cmd_name)
 
 

@@ -1,0 +1,126 @@
+"""The policies, by hand on small traces, and against each other on those of a crowded server."""
+
+from dataclasses import replace
+
+import pytest
+
+from hub_config.schema import Gpus
+from spawner.lease import rules
+from spawner.simulation import Lab, Request, Start, double_leases, fifo, ours, static
+from spawner.simulation_figures import Figures, figures
+from tests.lib.traces import trace
+
+RULES = rules(Gpus())
+HOUR = 3600.0
+
+
+def wants(arrival: float, gpus: int, run: float, limit: float = 0, user: str = "ada") -> Request:
+    """A request; without a limit of its own, that of its run time."""
+    return Request(arrival, user, "staff", gpus, run, limit or run)
+
+
+SMALL = [
+    wants(0, 1, 100, user="ada"),
+    wants(1, 2, 10, user="bob"),
+    wants(2, 1, 50, user="cyd"),
+    wants(3, 1, 500, limit=20, user="ada"),
+]
+
+
+def test_a_strict_line_is_blocked_by_whoever_is_first() -> None:
+    assert fifo(SMALL, 2) == [
+        Start(0, (0,)), Start(100, (1, 0)), Start(110, (0,)), Start(110, (1,)),
+    ]  # fmt: skip
+
+
+def test_devices_of_ones_own_stay_empty_while_others_wait() -> None:
+    assert static(SMALL, 2) == [
+        Start(0, (0,)), Start(100, (1, 0)), Start(110, (0,)), Start(160, (0,)),
+    ]  # fmt: skip
+
+
+def test_what_surely_ends_before_a_reserved_start_goes_first() -> None:
+    assert ours(SMALL, Lab(2, RULES)) == [
+        Start(0, (0,)), Start(100, (0, 1)), Start(2, (1,)), Start(52, (1,)),
+    ]  # fmt: skip
+
+
+def test_what_might_not_end_before_it_does_not() -> None:
+    longer = [*SMALL[:2], wants(2, 1, 50, limit=99, user="cyd")]
+    assert ours(longer, Lab(2, RULES))[1:] == [Start(100, (0, 1)), Start(110, (0,))]
+
+
+def test_a_group_with_a_total_waits_for_itself_only() -> None:
+    staff = [wants(0, 1, 100), wants(0, 1, 100), Request(0, "bob", "guests", 1, 100, 100)]
+    lab = Lab(2, RULES, totals={"staff": 1})
+    assert ours(staff, lab) == [Start(0, (0,)), Start(100, (0,)), Start(0, (1,))]
+
+
+def test_a_higher_priority_comes_first() -> None:
+    two = [wants(0, 1, 100), wants(1, 1, 10), Request(2, "bob", "guests", 1, 1000, 1000)]
+    lab = Lab(1, RULES, priorities={"guests": 5})
+    assert [start.at for start in ours(two, lab)] == [0, 1100, 100]
+
+
+def test_two_at_once_on_one_device_are_counted() -> None:
+    four = [wants(0, 1, 10) for _ in range(4)]
+    starts = [Start(0, (0,)), Start(9, (0,)), Start(10, (0,)), Start(10, (1,))]
+    assert double_leases(four, starts) == 2
+
+
+def test_the_figures() -> None:
+    two = [wants(0, 1, 1200, user="ada"), wants(0, 1, 300, user="bob")]
+    line = fifo(two, 1)
+    assert figures("fifo", two, line, line, 1) == Figures(
+        policy="fifo",
+        requests=2,
+        mean_wait_s=600.0,
+        median_wait_s=600.0,
+        p95_wait_s=1200.0,
+        max_wait_s=1200.0,
+        utilisation=1.0,
+        mean_bounded_slowdown=1.75,
+        jain=0.844828,
+        starved=0,
+        double_leases=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wait_hours", "in_line_hours", "starved"),
+    [(25, 8, 1), (24, 1, 0), (25, 9, 0), (240, 80, 0), (241, 80, 1)],
+)
+def test_who_starved(wait_hours: float, in_line_hours: float, starved: int) -> None:
+    one = [wants(0, 1, 10)]
+    starts, line = [Start(wait_hours * HOUR, (0,))], [Start(in_line_hours * HOUR, (0,))]
+    assert figures("ours", one, starts, line, 1).starved == starved
+
+
+@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize("load", [0.9, 1.1, 1.3])
+def test_on_a_crowded_server(load: float, devices: int) -> None:
+    """Short waits, nobody starved, and no device idle for it; tests/bench/queue has more seeds."""
+    requests = trace(1, 600, devices, load)
+    line = fifo(requests, devices)
+    before = figures("fifo", requests, line, line, devices)
+    after = figures("ours", requests, ours(requests, Lab(devices, RULES)), line, devices)
+    assert after.mean_wait_s <= 0.3 * before.mean_wait_s
+    assert (after.starved, after.double_leases) == (0, 0)
+    assert after.utilisation >= before.utilisation
+
+
+def test_run_times_are_not_known_to_the_policy() -> None:
+    """Whatever a run takes, nothing that began before it ended is different."""
+    requests = trace(3, 300, 4, 1.1)
+    changed = [replace(each, duration=each.duration / 2) for each in requests]
+    lab = Lab(4, RULES)
+    first = min(
+        start.at + each.run for each, start in zip(changed, ours(changed, lab), strict=True)
+    )
+    for before, after in zip(ours(requests, lab), ours(changed, lab), strict=True):
+        assert before == after or min(before.at, after.at) >= first
+
+
+def test_the_same_trace_gives_the_same_starts() -> None:
+    requests = trace(4, 200, 8, 1.2)
+    assert ours(requests, Lab(8, RULES)) == ours(requests, Lab(8, RULES))
