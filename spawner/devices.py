@@ -27,11 +27,23 @@ CACHE_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU, or one slice of one. `places`: how many servers may have it at once."""
+    """One GPU, or one slice of one. `places`: how many servers may have it at once.
+
+    One that is not healthy, is drained before maintenance, or is used by a program that is no
+    server of ours gets no new lease; leases on it go on.
+    """
 
     id: str
     places: int = 1
     by_cdi: bool = False
+    healthy: bool = True
+    draining: bool = False
+    used_by_others: bool = False
+
+    @property
+    def leasable(self) -> bool:
+        """Return whether a new lease may name it."""
+        return self.healthy and not self.draining and not self.used_by_others
 
 
 def inventory(rules: "Gpus", discovered: Iterable[str]) -> tuple[Device, ...]:

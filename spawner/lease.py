@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spawner.admission import Refused
-from spawner.device import Device
+from spawner.devices import Device
 from spawner.runs import Holder
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ class Place:
     """One place on a device: from when on it is free, and from when on it is reserved.
 
     `after` is when it is free again after the last reservation; `crowd` how many have places on
-    the device already.
+    the device already, and `order` that of the devices: those that nobody shares come first.
     """
 
     device: str
-    order: int
+    order: tuple[bool, int]
     crowd: int
     free_at: float
     reserved_at: float = inf
@@ -88,9 +88,9 @@ class Plan:
         found = [each for each in self.free if each.reserved_at >= until]
         if len(found) < ticket.wanted:
             return []
-        # The emptiest device; of equal ones that which is reserved the soonest, the rest is for
-        # those who stay longer.
-        found.sort(key=lambda each: (each.crowd, each.reserved_at, each.order))
+        # A device of one's own, or else the emptiest; of equal ones that which is reserved the
+        # soonest: the others are for those who stay longer.
+        found.sort(key=lambda each: (each.order[0], each.crowd, each.reserved_at, each.order))
         chosen = list(_different(found, ticket.wanted))
         if not chosen or not all(pot.fits(ticket.wanted, until) for pot in self._of(ticket)):
             return []
@@ -113,7 +113,9 @@ class Plan:
 
         `part` is how much of the time until then it is expected to take.
         """
-        found = sorted(self.places, key=lambda each: (each.after, each.crowd, each.order))
+        found = sorted(
+            self.places, key=lambda each: (each.after, each.order[0], each.crowd, each.order)
+        )
         chosen = list(_different(found, ticket.wanted))
         start = max((each.after for each in chosen), default=inf)
         for pot in self._of(ticket):
@@ -193,8 +195,9 @@ def _places(scene: Scene, now: float) -> Iterator[Place]:
     for lease in scene.leases:
         for name in lease.devices:
             taken.setdefault(name, []).append(ends(lease, now))
-    for order, device in enumerate(scene.devices):
+    for number, device in enumerate(scene.devices):
         if device.leasable:
+            order = (device.places > 1, number)
             until = sorted(taken.get(device.id, ()))
             free = max(0, device.places - len(until))
             for moment in [*until[len(until) + free - device.places :], *[now] * free]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from spawner.device import named
+from spawner.devices import Device
 from spawner.lease import Granted, Lease, Rules, Scene, Ticket
 from spawner.queue import turns
 from spawner.recent import Recent
@@ -97,7 +97,7 @@ class _World:
         """Begin with nothing but the devices."""
         self.starts: dict[int, Start] = {}
         self._lab = lab
-        self._devices = named(map(str, range(lab.devices)), {})
+        self._devices = tuple(Device(str(number)) for number in range(lab.devices))
         self._coming = deque(enumerate(requests))
         self._requests = requests
         self._waiting: dict[int, Ticket] = {}

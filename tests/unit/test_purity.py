@@ -40,7 +40,6 @@ PURE = (
     "spawner/messages/config.py",
     "spawner/resize.py",
     "spawner/runs.py",
-    "spawner/device.py",
     "spawner/lapse.py",
     "spawner/lease.py",
     "spawner/order.py",
