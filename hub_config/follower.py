@@ -45,7 +45,8 @@ class Follower:
 
     def _write_status(self) -> None:
         """Write what `labhub status` tells, when it is something new."""
-        facts = describe(self._live.reading, self._desk.trouble, self._desk.late)
+        devices = self._desk.devices(self._live.config.gpus)
+        facts = describe(self._live.reading, self._desk.trouble, self._desk.late, devices)
         if facts != self._status:
             write_status(self._desk.lab.state_dir, facts)
             self._status = facts

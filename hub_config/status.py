@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hub_config.reload import Reading
+from spawner.devices import Device
 from spawner.runs import Holder
 
 FILE = "status.json"
@@ -15,7 +16,10 @@ LOCK = "hub.lock"
 
 
 def describe(
-    reading: Reading, trouble: str, late: Mapping[Holder, tuple[str, ...]]
+    reading: Reading,
+    trouble: str,
+    late: Mapping[Holder, tuple[str, ...]],
+    devices: Sequence[Device] = (),
 ) -> dict[str, Any]:
     """Return the facts as JSON has them; `trouble` is the engine's, empty while it answers."""
     return {
@@ -26,6 +30,7 @@ def describe(
             "waits": list(reading.waits),
         },
         "engine": {"answers": not trouble, "trouble": trouble},
+        "devices": [{"id": each.id, "places": each.places} for each in devices],
         "late": [
             {"user": holder.user, "server": holder.server, "why": list(sentences)}
             for holder, sentences in sorted(late.items())

@@ -235,8 +235,8 @@ def test_every_command_says_what_it_is_for() -> None:
     context = click.Context(main)
     names = main.list_commands(context)
     assert names == [
-        "callback-url", "config", "hub", "proxy", "quota", "receipts", "simulate", "status", "url",
-        "user",
+        "callback-url", "config", "device", "hub", "lease", "proxy", "quota", "receipts",
+        "simulate", "status", "url", "user",
     ]  # fmt: skip
     for name in names:
         command = main.get_command(context, name)

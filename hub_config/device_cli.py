@@ -1,0 +1,113 @@
+"""`labhub device` and `labhub lease`: the machine's GPUs, and who has which. Parses and prints."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub_config.instance import Instance, InstanceError, read_instance
+from hub_config.status import read_status
+from hub_config.tables import table
+from spawner.runs import Run
+from spawner.store import Ledger, Store, StoreError
+
+
+@click.group()
+def device() -> None:
+    """Look at the machine's GPUs."""
+
+
+@click.group()
+def lease() -> None:
+    """Look at who has which GPU."""
+
+
+@device.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_devices(file: Path, *, as_json: bool) -> None:
+    """Print every GPU, and which servers have it."""
+    instance = _instance(file)
+    runs, known = _runs(instance), _devices(instance)
+    facts = [
+        {**each, "held_by": [_holder(run) for run in runs if each["id"] in run.devices]}
+        for each in known
+    ]
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    rows = [
+        (each["id"], f"{each['places'] - len(each['held_by'])} of {each['places']}",
+         ", ".join(each["held_by"]) or "nobody")
+        for each in facts
+    ]  # fmt: skip
+    lines = table(("device", "free", "held by"), rows)
+    click.echo("\n".join(lines) or "Docker names no GPU here, and labhub.yaml lists none.")
+
+
+@lease.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_leases(file: Path, *, as_json: bool) -> None:
+    """Print every server that has GPUs: since when, until when, and which."""
+    leases = [run for run in _runs(_instance(file)) if run.devices]
+    if as_json:
+        click.echo(json.dumps([_facts(run) for run in leases], indent=2))
+        return
+    rows = [
+        (_holder(run), _clock(run.began), _clock(run.ends_at), ", ".join(run.devices))
+        for run in leases
+    ]
+    lines = table(("server", "since", "until", "devices"), rows)
+    click.echo("\n".join(lines) or "No server has a GPU.")
+
+
+def _instance(file: Path) -> Instance:
+    try:
+        return read_instance({**os.environ, "LABHUB_CONFIG": str(file)})
+    except InstanceError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _devices(instance: Instance) -> list[dict[str, Any]]:
+    try:
+        return list(read_status(instance.state_dir).get("devices", ()))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"what the hub wrote about itself cannot be read ({error}); restart it with deploy/up"
+        ) from None
+
+
+def _runs(instance: Instance) -> tuple[Run, ...]:
+    """Return what was begun and has not ended: until then its devices are its own."""
+    path = instance.state_dir / "labhub.sqlite"
+    if not path.exists():
+        return ()
+    try:
+        store = Store(f"sqlite:///{path}")
+        try:
+            return store.transact(Ledger.open_runs)
+        finally:
+            store.close()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _holder(run: Run) -> str:
+    return "/".join(filter(None, run.holder))
+
+
+def _clock(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return {
+        **run.holder._asdict(),
+        "devices": list(run.devices),
+        "since": run.began.isoformat(),
+        "until": None if run.ends_at is None else run.ends_at.isoformat(),
+    }
