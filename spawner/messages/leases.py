@@ -47,8 +47,8 @@ def total_in_use(group: str, most: int) -> str:
 
 def position(place: int, eta_seconds: float | None) -> str:
     """Say where in the queue a start is, and when it begins at the latest."""
-    when = UNKNOWN if eta_seconds is None else f"in {span(eta_seconds)} at the latest"
-    return f"All GPUs are taken. You are number {place} in the queue; a GPU is yours {when}."
+    when = f": {UNKNOWN}" if eta_seconds is None else f" in {span(eta_seconds)} at the latest"
+    return f"All GPUs are taken. You are number {place} in the queue; a GPU is yours{when}."
 
 
 def choice(asked_seconds: float, eta_seconds: float | None) -> str:

@@ -1,0 +1,298 @@
+"""Who gets a GPU, who waits for how long, and who is told at once that waiting does not help."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hub_config.schema import Gpus
+from spawner.admission import Refused
+from spawner.devices import Device
+from spawner.lapse import expired, over, unclaimed
+from spawner.lease import Granted, Lease, Queued, Rules, Scene, Ticket, rules
+from spawner.messages import leases as messages
+from spawner.queue import decide, etas, served, turns, what_if
+from spawner.recent import Recent
+from spawner.runs import Holder
+
+NOW, HOUR, DAY = 1_000_000.0, 3600.0, 86400.0
+RULES = rules(Gpus())
+TWO = (Device("GPU-a"), Device("GPU-b"))
+
+
+def has(user: str, *devices: str, left: float | None = HOUR, **more: Any) -> Lease:
+    """A lease that began an hour ago and has so long left."""
+    until = None if left is None else NOW + left
+    return Lease(Holder(user, ""), devices, NOW - HOUR, until, **more)
+
+
+def wants(
+    user: str, wanted: int = 1, waited: float = 0, asked: float = HOUR, **more: Any
+) -> Ticket:
+    """A ticket of somebody who has waited so long."""
+    return Ticket(Holder(user, ""), wanted, NOW - waited, asked, **more)
+
+
+def scene(*leases: Lease, devices: tuple[Device, ...] = TWO, **more: Any) -> Scene:
+    return Scene(RULES, devices, leases, **more)
+
+
+def test_the_rules_are_those_of_the_file() -> None:
+    gpus = Gpus.model_validate({"half_life": "1 d", "claim": "5 min", "soft_limit": False})
+    assert rules(gpus) == Rules(DAY, 8 * HOUR, 1800, 300, soft_limit=False)
+
+
+@pytest.mark.parametrize(
+    ("devices", "leases", "wanted", "expected"),
+    [
+        pytest.param(TWO, [], 1, ("GPU-a",), id="the first"),
+        pytest.param(TWO, [], 2, ("GPU-a", "GPU-b"), id="both"),
+        pytest.param(TWO, [has("bob", "GPU-a")], 1, ("GPU-b",), id="the one that is free"),
+        pytest.param((Device("GPU-a", healthy=False), TWO[1]), [], 1, ("GPU-b",), id="healthy"),
+        pytest.param((Device("GPU-a", draining=True), TWO[1]), [], 1, ("GPU-b",), id="drained"),
+        pytest.param(
+            (Device("GPU-a", used_by_others=True), TWO[1]), [], 1, ("GPU-b",), id="used by others"
+        ),
+        pytest.param((Device("GPU-a", 4), TWO[1]), [], 1, ("GPU-b",), id="one of one's own"),
+        pytest.param(
+            (Device("GPU-a", 4), TWO[1]), [has("bob", "GPU-b")], 1, ("GPU-a",), id="a shared one"
+        ),
+        pytest.param(
+            (Device("GPU-a", 2), Device("GPU-b", 2)), [has("bob", "GPU-a")], 1, ("GPU-b",),
+            id="the emptiest",
+        ),
+        pytest.param((Device("GPU-a", 2), TWO[1]), [], 2, ("GPU-b", "GPU-a"), id="never one twice"),
+        pytest.param(TWO, [has("ada", "GPU-b")], 1, ("GPU-b",), id="what one has already"),
+    ],
+)  # fmt: skip
+def test_what_is_granted(
+    devices: tuple[Device, ...], leases: list[Lease], wanted: int, expected: tuple[str, ...]
+) -> None:
+    assert decide(scene(*leases, devices=devices), wants("ada", wanted), NOW) == Granted(expected)
+
+
+FULL = (has("bob", "GPU-a", left=HOUR), has("cyd", "GPU-b", left=3 * HOUR))
+
+
+@pytest.mark.parametrize(
+    ("others", "mine", "expected"),
+    [
+        pytest.param([], wants("ada"), Queued(1, NOW + HOUR), id="the first that is free"),
+        pytest.param([], wants("ada", 2), Queued(1, NOW + 3 * HOUR), id="both"),
+        pytest.param([wants("dan")], wants("ada"), Queued(2, NOW + 2 * HOUR), id="after another"),
+        pytest.param(
+            [wants("dan", asked=DAY)], wants("ada"), Queued(1, NOW + HOUR), id="less is sooner"
+        ),
+        pytest.param(
+            [wants("dan", asked=DAY, priority=1)], wants("ada"), Queued(2, NOW + 3 * HOUR),
+            id="priority comes first",
+        ),
+        pytest.param(
+            [wants("dan", 2, waited=9 * HOUR, asked=DAY)], wants("ada", asked=2 * HOUR),
+            Queued(2, NOW + HOUR), id="in the gap before a large one",
+        ),
+        pytest.param(
+            [wants("dan", 2, waited=9 * HOUR, asked=DAY)], wants("ada", asked=3 * HOUR),
+            Queued(2, NOW + 27 * HOUR), id="after it where the gap is too short",
+        ),
+    ],
+)  # fmt: skip
+def test_who_waits_until_when(others: list[Ticket], mine: Ticket, expected: Queued) -> None:
+    assert decide(scene(*FULL, tickets=others), mine, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("leases", "expected"),
+    [
+        pytest.param([has("bob", "GPU-a", left=-60)], NOW + 300, id="over, but not gone yet"),
+        pytest.param([has("bob", "GPU-a", left=None)], NOW + HOUR, id="as long again as it was"),
+    ],
+)
+def test_leases_without_a_known_end(leases: list[Lease], expected: float) -> None:
+    assert decide(scene(*leases, devices=TWO[:1]), wants("ada"), NOW) == Queued(1, expected)
+
+
+def test_nobody_can_tell_when_a_device_is_mended() -> None:
+    broken = (replace(TWO[0], healthy=False),)
+    assert decide(scene(devices=broken), wants("ada"), NOW) == Queued(1, None)
+
+
+@pytest.mark.parametrize(
+    ("leases", "tickets", "mine", "sentence"),
+    [
+        ([], [], wants("ada", 3), "This machine has only 2 GPUs; choose that or less."),
+        ([], [], wants("ada", 2, quota=1), "You may have at most 1 GPU; choose that or less."),
+        (
+            [has("ada", "GPU-a")], [], replace(wants("ada", quota=1), holder=Holder("ada", "two")),
+            "You may have 1 GPU in all, and your other servers have or wait for all of it: "
+            "stop one first.",
+        ),
+        (
+            [], [wants("ada", 1, waited=9)],
+            replace(wants("ada", 2, quota=2), holder=Holder("ada", "two")),
+            "You may have 2 GPUs in all, and your other servers leave 1 GPU: "
+            "choose at most that, or stop another server first.",
+        ),
+        (
+            [], [], wants("ada", 2, groups=frozenset({"students"})),
+            "The group students may have at most 1 GPU in all; choose that or less.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_waited_for(
+    leases: list[Lease], tickets: list[Ticket], mine: Ticket, sentence: str
+) -> None:
+    found = scene(*leases, tickets=tickets, totals={"students": 1})
+    assert decide(found, mine, NOW) == Refused(sentence)
+
+
+def test_a_group_waits_for_its_own_members_and_others_go_on() -> None:
+    students = frozenset({"students"})
+    found = scene(has("bob", "GPU-a", groups=students), totals={"students": 1})
+    assert decide(found, wants("ada", groups=students), NOW) == Queued(1, NOW + HOUR)
+    waiting = replace(found, tickets=(wants("ada", groups=students),))
+    assert decide(waiting, wants("dan"), NOW) == Granted(("GPU-b",))
+
+
+def started(found: Scene) -> list[tuple[str, tuple[str, ...]]]:
+    return [(ticket.holder.user, granted.devices) for ticket, granted in turns(found, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("tickets", "expected"),
+    [
+        pytest.param(
+            [wants("ada", 2, asked=HOUR), wants("bob", asked=HOUR / 2)], [("bob", ("GPU-b",))],
+            id="a short one before a large one",
+        ),
+        pytest.param(
+            [wants("ada", 2, waited=60), wants("bob", asked=2 * HOUR)], [],
+            id="not one that might not end in time",
+        ),
+        pytest.param(
+            [wants("ada", 2, waited=9 * HOUR, asked=9 * DAY), wants("bob", asked=HOUR / 2)], [],
+            id="nor one that ends after the first of the line can be expected to begin",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR, asked=9 * DAY), wants("bob", asked=60)],
+            [("ada", ("GPU-b",))], id="the line before the ranking",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR, asked=9 * DAY, lost=NOW - 1), wants("bob", asked=60)],
+            [("bob", ("GPU-b",))], id="who is not there is passed over",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR), wants("bob", waited=10 * HOUR)],
+            [("bob", ("GPU-b",))], id="the line is in the order of coming",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR, priority=1), wants("bob", waited=16 * HOUR)],
+            [("ada", ("GPU-b",))], id="a point of priority is worth eight hours there",
+        ),
+    ],
+)  # fmt: skip
+def test_whose_turn_it_is(
+    tickets: list[Ticket], expected: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    assert started(scene(has("eve", "GPU-a", left=HOUR), tickets=tickets)) == expected
+
+
+def test_a_quarter_of_the_machine_is_left_to_those_who_ask_for_little() -> None:
+    four = tuple(Device(f"GPU-{name}") for name in "abcd")
+    late = [has(f"l{n}", four[n].id, left=DAY, late=True) for n in range(3)]
+    tickets = [wants("ada", waited=9 * HOUR, asked=9 * DAY), wants("bob", waited=60, asked=60)]
+    assert started(scene(*late, devices=four, tickets=tickets)) == [("bob", ("GPU-d",))]
+    assert started(scene(*late[:2], devices=four, tickets=tickets)) == [
+        ("ada", ("GPU-c",)), ("bob", ("GPU-d",)),
+    ]  # fmt: skip
+
+
+def test_who_had_much_lately_is_behind_who_had_nothing() -> None:
+    found = scene(*FULL, tickets=[wants("ada", waited=90), wants("bob", waited=60)])
+    assert [each.holder.user for each in served(found, NOW)] == ["ada", "bob"]
+    found = replace(found, used={"ada": RULES.half_life})
+    assert [each.holder.user for each in served(found, NOW)] == ["bob", "ada"]
+
+
+def test_all_waits_at_once() -> None:
+    tickets = [wants("ada", waited=60), wants("bob", 2), wants("cyd", asked=DAY)]
+    found = [(each.holder.user, eta) for each, eta in etas(scene(*FULL, tickets=tickets), NOW)]
+    assert found == [("ada", NOW + HOUR), ("bob", NOW + 3 * HOUR), ("cyd", NOW + 4 * HOUR)]
+
+
+def test_what_asking_for_less_buys() -> None:
+    large = [wants("dan", 2, waited=9 * HOUR, asked=DAY)]
+    found = what_if(scene(*FULL, tickets=large), wants("ada"), [HOUR, 4 * HOUR], NOW)
+    assert found == [(HOUR, NOW + HOUR), (4 * HOUR, NOW + 27 * HOUR)]
+    assert what_if(scene(), wants("ada"), [HOUR], NOW) == [(HOUR, NOW)]
+    assert what_if(scene(), wants("ada", 3), [HOUR], NOW) == []
+
+
+# what is over
+
+AWAY = [wants("ada", lost=NOW - 1800), wants("bob", lost=NOW - 1799), wants("cyd")]
+
+
+def test_a_place_is_kept_for_a_while() -> None:
+    assert expired(scene(tickets=AWAY), NOW) == AWAY[:1]
+
+
+def test_a_device_is_kept_for_a_while() -> None:
+    leases = [has("ada", "GPU-a", offered=NOW - 900), has("bob", "GPU-b", offered=NOW - 899)]
+    assert unclaimed(scene(*leases, has("cyd", "GPU-c")), NOW) == leases[:1]
+
+
+@pytest.mark.parametrize(
+    ("soft", "tickets", "expected"),
+    [
+        (True, [], []),
+        (True, [wants("cyd")], ["ada"]),
+        (True, [wants("cyd", lost=NOW)], []),
+        (False, [], ["ada"]),
+    ],
+)
+def test_a_session_goes_on_while_nobody_waits(
+    soft: bool, tickets: list[Ticket], expected: list[str]
+) -> None:
+    leases = (
+        has("ada", "GPU-a", left=0),
+        has("bob", "GPU-b", left=1),
+        has("eve", "GPU-c", left=None),
+    )
+    found = replace(scene(*leases, tickets=tickets), rules=replace(RULES, soft_limit=soft))
+    assert [each.holder.user for each in over(found, NOW)] == expected
+
+
+def test_device_time_is_forgotten_by_halves() -> None:
+    had = Recent(at=0.0).changed(0.0, DAY, 2).changed(DAY, DAY, -2)
+    assert had.devices == 0
+    assert had.seconds == pytest.approx(DAY / 0.6931471805599453)
+    assert had.then(2 * DAY, DAY) == pytest.approx(had.seconds / 2)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (messages.more_than_here(0), "This machine has no GPU for servers; choose 0."),
+        (
+            messages.total_in_use("students", 4),
+            "The group students may have 4 GPUs in all, and its members have all of it: "
+            "yours is next when they stop theirs.",
+        ),
+        (
+            messages.position(2, 5400),
+            "All GPUs are taken. You are number 2 in the queue; "
+            "a GPU is yours in 1 h 30 min at the latest.",
+        ),
+        (
+            messages.position(1, None),
+            "All GPUs are taken. You are number 1 in the queue; a GPU is yours: "
+            "nobody can tell when.",
+        ),
+        (messages.choice(4 * HOUR, 1200), "4 h: about 20 min from now"),
+        (messages.choice(4 * HOUR, 0), "4 h: now"),
+        (messages.choice(4 * HOUR, None), "4 h: nobody can tell when"),
+    ],
+)
+def test_sentences(sentence: str, expected: str) -> None:
+    assert sentence == expected
