@@ -1,0 +1,90 @@
+"""Command line of tests/bench/queue: traces of crowded servers, replayed through each policy.
+
+Every seed makes one trace for each load and number of devices (tests/lib/traces.py). A ratio is
+ours divided by that of the strict line on the same trace; the target holds for each trace.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from itertools import product
+from typing import Any
+
+from hub_config.schema import Gpus
+from spawner.lease import rules
+from spawner.simulation import Lab, fifo, ours, static
+from spawner.simulation_figures import Figures, figures
+from tests.bench.machine import say
+from tests.lib.traces import LOADS, trace
+
+REQUESTS = 2000
+SEEDS = 5
+DEVICES = (4, 8)
+TARGET = {"mean_wait": 0.3, "starved": 0, "utilisation": 1.0}
+
+
+def compare(seed: int, count: int, devices: int, load: float) -> dict[str, Any]:
+    """Return what the policies made of one trace."""
+    requests = trace(seed, count, devices, load)
+    line = fifo(requests, devices)
+    began = time.monotonic()
+    starts = ours(requests, Lab(devices, rules(Gpus())))
+    took = time.monotonic() - began
+    found: dict[str, Figures] = {
+        name: figures(name, requests, each, line, devices)
+        for name, each in (("ours", starts), ("fifo", line), ("static", static(requests, devices)))
+    }
+    return {
+        "seed": seed,
+        "devices": devices,
+        "load": load,
+        "fifo_mean_wait_h": round(found["fifo"].mean_wait_s / 3600, 1),
+        "ratios": {name: _ratios(found[name], found["fifo"]) for name in ("ours", "static")},
+        "starved": found["ours"].starved,
+        "double_leases": found["ours"].double_leases,
+        "jain": {name: round(each.jain, 2) for name, each in found.items()},
+        "took_seconds": round(took, 2),
+    }
+
+
+def _ratios(one: Figures, line: Figures) -> dict[str, float]:
+    return {
+        "mean_wait": round(one.mean_wait_s / line.mean_wait_s, 3),
+        "p95_wait": round(one.p95_wait_s / line.p95_wait_s, 3),
+        "max_wait": round(one.max_wait_s / line.max_wait_s, 3),
+        "slowdown": round(one.mean_bounded_slowdown / line.mean_bounded_slowdown, 3),
+        "utilisation": round(one.utilisation / line.utilisation, 3),
+    }
+
+
+def bench(count: int, seeds: int) -> dict[str, Any]:
+    """Replay every trace, and return what is printed."""
+    traces = []
+    for seed, devices, load in product(range(1, seeds + 1), DEVICES, LOADS):
+        traces.append(compare(seed, count, devices, load))
+        say(f"seed {seed}, {devices} devices, load {load}: {traces[-1]['ratios']['ours']}")
+    means = [each["ratios"]["ours"]["mean_wait"] for each in traces]
+    return {
+        "bench": "queue",
+        "requests": count,
+        "target": {"ours/fifo": TARGET},
+        "mean_wait": {"median": round(statistics.median(means), 3), "worst": max(means)},
+        "utilisation_worst": min(each["ratios"]["ours"]["utilisation"] for each in traces),
+        "starved": sum(each["starved"] for each in traces),
+        "double_leases": sum(each["double_leases"] for each in traces),
+        "traces": traces,
+    }
+
+
+def main() -> None:
+    """Read the command line, replay, print."""
+    parser = argparse.ArgumentParser(prog="tests/bench/queue", description=__doc__)
+    parser.add_argument("-n", "--requests", type=int, default=REQUESTS, help="default 2000")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="default 5")
+    given = parser.parse_args()
+    print(json.dumps(bench(given.requests, given.seeds), indent=2))
+
+
+if __name__ == "__main__":
+    main()

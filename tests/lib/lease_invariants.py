@@ -1,0 +1,99 @@
+"""What holds of leases and tickets, whatever happens. Pure; each broken rule is a sentence.
+
+1. A device is never in more leases than it has places; a lease never names one twice.
+2. A server has one lease or one ticket, never both, never two.
+3. A person never has more than their quota, nor the members of a group more than its total.
+4. A new lease names only devices that are healthy, not drained and not used by others, and as many
+   as were wanted.
+5. Nobody is starved: the first of the line has a latest start, by all limits, which never moves
+   away while nothing breaks; and when nobody comes any more, everybody gets their turn.
+6. Nothing is kept back: a ticket that could start alone on an idle machine is not left waiting.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from spawner.lease import Granted, Lease, Scene, Ticket
+from spawner.order import line
+from spawner.plan import Plan
+from spawner.queue import LINE_SHARE
+
+
+def broken(scene: Scene) -> list[str]:
+    """Return what is wrong at any moment (rules 1 to 3)."""
+    return [*_devices(scene), *_holders(scene), *_sums(scene)]
+
+
+def _devices(scene: Scene) -> Iterator[str]:
+    taken = Counter(device for lease in scene.leases for device in lease.devices)
+    for device in scene.devices:
+        if taken[device.id] > device.places:
+            yield f"{device.id} is in {taken[device.id]} leases and has {device.places} places"
+    for lease in scene.leases:
+        if len(set(lease.devices)) < len(lease.devices):
+            yield f"{lease.holder} has a device twice: {lease.devices}"
+
+
+def _holders(scene: Scene) -> Iterator[str]:
+    for holder, count in Counter(each.holder for each in (*scene.leases, *scene.tickets)).items():
+        if count > 1:
+            yield f"{holder} has {count} leases and tickets"
+
+
+def _sums(scene: Scene) -> Iterator[str]:
+    for group, most in scene.totals.items():
+        had = sum(len(each.devices) for each in scene.leases if group in each.groups)
+        if had > most:
+            yield f"the group {group} has {had} devices and may have {most}"
+
+
+def beyond_quota(scene: Scene, quotas: dict[str, int]) -> list[str]:
+    """Return who has more than their quota (rule 3)."""
+    had: Counter[str] = Counter()
+    for lease in scene.leases:
+        had[lease.holder.user] += len(lease.devices)
+    return [
+        f"{user} has {count} devices and may have {quotas[user]}"
+        for user, count in had.items()
+        if count > quotas[user]
+    ]
+
+
+def wrong_grant(scene: Scene, ticket: Ticket, granted: Granted) -> list[str]:
+    """Return what is wrong with what a ticket got (rule 4)."""
+    leasable = {each.id for each in scene.devices if each.leasable}
+    wrong = [f"{ticket.holder} got {each}" for each in granted.devices if each not in leasable]
+    if len(granted.devices) != ticket.wanted:
+        wrong.append(f"{ticket.holder} wanted {ticket.wanted} and got {granted.devices}")
+    if ticket.lost is not None:
+        wrong.append(f"{ticket.holder} is not there and got {granted.devices}")
+    return wrong
+
+
+def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
+    """Return the first of the line, and until when it starts by all limits (rule 5).
+
+    None while the line is empty, or has its part of the machine.
+    """
+    present = [each for each in scene.tickets if each.lost is None]
+    first = next(iter(line(scene, present, now)), None)
+    plan = Plan(scene, now)
+    lent = sum(len(each.devices) for each in scene.leases if each.late)
+    if first is None or (lent and lent + first.wanted > LINE_SHARE * len(plan.places)):
+        return None
+    return first, plan.reserve(first)
+
+
+def kept_back(scene: Scene) -> list[str]:
+    """Return who waits although nothing is in use (rule 6); called after all turns."""
+    free = sum(each.leasable for each in scene.devices)
+    waiting = [each for each in scene.tickets if each.lost is None and each.wanted <= free]
+    if scene.leases or not waiting:
+        return []
+    return [f"{each.holder} waits for {each.wanted} of {free} idle devices" for each in waiting]
+
+
+def as_lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
+    """Return the lease that a ticket becomes."""
+    until = None if ticket.asked is None else now + ticket.asked
+    return Lease(ticket.holder, granted.devices, now, until, ticket.groups, granted.late)

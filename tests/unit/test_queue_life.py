@@ -1,0 +1,212 @@
+"""Whatever happens in whatever order: no device twice, nobody starved, no limit exceeded.
+
+Hypothesis plays `AnyQueue`; the invariants are those of tests/lib/lease_invariants.py.
+`LABHUB_QUEUE_EXAMPLES` says how many lives of a queue it tries.
+"""
+
+import os
+from dataclasses import replace
+from math import inf
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from hub_config.schema import Gpus
+from spawner.admission import Refused
+from spawner.devices import Device
+from spawner.lapse import expired, over
+from spawner.lease import Granted, Queued, Scene, Ticket, rules
+from spawner.queue import decide, turns
+from spawner.runs import Holder
+from tests.lib.lease_invariants import (
+    as_lease,
+    beyond_quota,
+    broken,
+    kept_back,
+    latest_start,
+    wrong_grant,
+)
+
+EXAMPLES = int(os.environ.get("LABHUB_QUEUE_EXAMPLES", "40"))
+MOVES = 30
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+DEVICES = (Device("GPU-0"), Device("GPU-1"), Device("GPU-2"), Device("GPU-3", places=2))
+QUOTAS = {"ada": 4, "bob": 2, "cyd": 1, "dan": 3}
+GROUPS = {"ada": "staff", "bob": "students", "cyd": "students", "dan": "students guests"}
+PRIORITIES = {"ada": 2, "bob": 0, "cyd": 0, "dan": -1}
+TOTALS = {"students": 3}
+HOLDERS = st.builds(Holder, st.sampled_from(sorted(QUOTAS)), st.sampled_from(["", "a", "b"]))
+ASKED = st.sampled_from([MINUTE, HOUR, 5 * HOUR, DAY, 3 * DAY, None])
+NTH = st.integers(0, 9)
+
+
+class AnyQueue(RuleBasedStateMachine):
+    """A hub's queue without a hub: what may happen, and that it may happen at any time."""
+
+    def __init__(self) -> None:
+        """Begin with idle devices."""
+        super().__init__()
+        self.now = 1_000_000.0
+        self.scene = Scene(rules(Gpus()), DEVICES, totals=TOTALS)
+        self.promised: tuple[Ticket, float] | None = None
+
+    @rule(holder=HOLDERS, wanted=st.integers(1, 4), asked=ASKED)
+    def somebody_wants_devices(self, holder: Holder, wanted: int, asked: float | None) -> None:
+        if any(each.holder == holder for each in (*self.scene.leases, *self.scene.tickets)):
+            return
+        ticket = Ticket(
+            holder,
+            wanted,
+            self.now,
+            asked,
+            frozenset(GROUPS[holder.user].split()),
+            PRIORITIES[holder.user],
+            QUOTAS[holder.user],
+        )
+        if not isinstance(decide(self.scene, ticket, self.now), Refused):
+            self.scene = replace(self.scene, tickets=(*self.scene.tickets, ticket))
+        self.serve()
+
+    @precondition(lambda self: self.scene.tickets)
+    @rule(nth=NTH)
+    def somebody_leaves_the_queue(self, nth: int) -> None:
+        tickets = self.scene.tickets
+        self.scene = replace(self.scene, tickets=_without(tickets, nth))
+        self.serve()
+
+    @precondition(lambda self: self.scene.leases)
+    @rule(nth=NTH)
+    def a_server_stops(self, nth: int) -> None:
+        self.scene = replace(self.scene, leases=_without(self.scene.leases, nth))
+        self.serve()
+
+    @rule(seconds=st.sampled_from([1.0, MINUTE, HOUR, 9 * HOUR, DAY]))
+    def time_goes_on(self, seconds: float) -> None:
+        """Every session ends by its limit, and whoever waits gets its turn at that moment."""
+        until = self.now + seconds
+        while (moment := min(self.ends(), default=inf)) <= until:
+            self.now = max(self.now, moment)
+            self.end_sessions()
+            self.serve()
+        self.now = until
+        self.serve()
+
+    @rule(nth=st.integers(0, 3), healthy=st.booleans(), draining=st.booleans())
+    def a_device_changes(self, nth: int, healthy: bool, draining: bool) -> None:
+        devices = list(self.scene.devices)
+        devices[nth] = replace(devices[nth], healthy=healthy, draining=draining)
+        self.scene = replace(self.scene, devices=tuple(devices))
+        self.promised = None
+        self.serve()
+
+    @rule()
+    def the_hub_is_restarted(self) -> None:
+        tickets = tuple(replace(each, lost=self.now) for each in self.scene.tickets)
+        self.scene = replace(self.scene, tickets=tickets)
+        self.promised = None
+
+    @precondition(lambda self: self.scene.tickets)
+    @rule(nth=NTH)
+    def somebody_comes_back(self, nth: int) -> None:
+        tickets = list(self.scene.tickets)
+        nth %= len(tickets)
+        tickets[nth] = replace(tickets[nth], lost=None)
+        self.scene = replace(self.scene, tickets=tuple(tickets))
+        self.promised = None
+        self.serve()
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        assert broken(self.scene) == []
+        assert beyond_quota(self.scene, QUOTAS) == []
+        assert kept_back(self.scene) == []
+
+    @invariant()
+    def everybody_is_told_the_same(self) -> None:
+        """A waiting start is told its place; places are 1 to n, and nobody is told of a device."""
+        told = [decide(self.scene, each, self.now) for each in self.scene.tickets]
+        places = sorted(each.position for each in told if isinstance(each, Queued))
+        present = [each for each in self.scene.tickets if each.lost is None]
+        assert not any(isinstance(each, Refused) for each in told)
+        assert len(places) == len(told) or len(present) < len(told)
+        assert len(set(places)) == len(places)
+
+    def teardown(self) -> None:
+        """When nobody comes any more and nothing is broken, everybody gets their turn."""
+        present = tuple(replace(each, lost=None) for each in self.scene.tickets)
+        self.scene = replace(self.scene, devices=DEVICES, tickets=present)
+        self.promised = None
+        self.serve()
+        for _ in range(len(present)):
+            if self.scene.tickets:
+                self.now = max(self.now, min(self.ends(), default=self.now + 30 * DAY))
+                self.end_sessions()
+                ended = [each for each in self.scene.leases if each.until is not None]
+                self.scene = replace(self.scene, leases=tuple(ended))
+                self.serve()
+        assert not self.scene.tickets or self.scene.leases
+        self.drain()
+        assert self.scene.tickets == ()
+
+    def drain(self) -> None:
+        """Let every session end, one after another."""
+        while self.scene.tickets and self.scene.leases:
+            self.scene = replace(self.scene, leases=self.scene.leases[1:])
+            self.serve()
+
+    def ends(self) -> list[float]:
+        return [each.until for each in self.scene.leases if each.until is not None]
+
+    def end_sessions(self) -> None:
+        """End what is over by the lab's rule, and here everything that is."""
+        over_now = over(self.scene, self.now)
+        left = [each for each in self.scene.leases if each.until is None or each.until > self.now]
+        assert all(each not in left for each in over_now)
+        gone = expired(self.scene, self.now)
+        tickets = tuple(each for each in self.scene.tickets if each not in gone)
+        self.scene = replace(self.scene, leases=tuple(left), tickets=tickets)
+
+    def serve(self) -> None:
+        """Let everybody start whose turn it is."""
+        for ticket, granted in list(turns(self.scene, self.now)):
+            assert wrong_grant(self.scene, ticket, granted) == []
+            same = decide(self.scene, ticket, self.now)
+            tickets = tuple(each for each in self.scene.tickets if each.holder != ticket.holder)
+            leases = (*self.scene.leases, as_lease(ticket, granted, self.now))
+            self.scene = replace(self.scene, tickets=tickets, leases=leases)
+            assert isinstance(same, Granted | Queued)
+        assert list(turns(self.scene, self.now)) == []
+        self.look_at_the_first()
+
+    def look_at_the_first(self) -> None:
+        """Compare the latest start of the first of the line with what it was before."""
+        found = latest_start(self.scene, self.now)
+        before, self.promised = self.promised, found
+        if found and before and found[0] == before[0] and before[1] < inf:
+            assert found[1] <= max(before[1], self.now) + 1e-3
+
+
+def _without(items: tuple, nth: int) -> tuple:  # type: ignore[type-arg]
+    """Return all but one."""
+    nth %= len(items)
+    return (*items[:nth], *items[nth + 1 :])
+
+
+def test_any_life_of_a_queue() -> None:
+    quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        AnyQueue,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=MOVES,
+            deadline=None,
+            suppress_health_check=quiet,
+        ),
+    )
