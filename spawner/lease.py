@@ -78,8 +78,8 @@ def rules(gpus: "Gpus") -> Rules:
 class Scene:
     """All that a decision depends on, but the moment.
 
-    `totals` is how many devices the members of a group may have together, `used` how many
-    device-seconds each user had lately (spawner/recent.py).
+    The tickets are in the order of coming. `totals` is how many devices the members of a group may
+    have together, `used` how many device-seconds each user had lately (spawner/recent.py).
     """
 
     rules: Rules

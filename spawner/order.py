@@ -16,6 +16,7 @@ waits much longer than in a strict line, stands in spawner/queue.py.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from spawner.lease import Scene, Ticket
 
@@ -32,12 +33,18 @@ def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     costs = {user: 1.0 + seconds / half_life for user, seconds in scene.used.items()}
     keyed = []
     for index, ticket in enumerate(tickets):
-        asked = LONGEST_SECONDS if ticket.asked is None else max(SHORTEST_SECONDS, ticket.asked)
-        cost = asked**SHARPNESS * costs.get(ticket.holder.user, 1.0)
+        cost = _cost(ticket.asked) * costs.get(ticket.holder.user, 1.0)
         score = (1.0 + now - ticket.since) / cost
         keyed.append((-ticket.priority, -score, ticket.since, index))
     keyed.sort()
     return [tickets[index] for *_, index in keyed]
+
+
+@lru_cache(maxsize=65536)
+def _cost(asked: float | None) -> float:
+    """Return what a ticket's time asked for divides its score by."""
+    seconds = LONGEST_SECONDS if asked is None else max(SHORTEST_SECONDS, asked)
+    return float(seconds**SHARPNESS)
 
 
 def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:

@@ -80,6 +80,16 @@ class Plan:
         self._scene = scene
         self._pots: dict[tuple[str, str], Pot] = {}
 
+    def may_fit(self, tickets: Iterable[Ticket]) -> bool:
+        """Return whether any of these could perhaps start now; says so quickly."""
+        if not self.free:
+            return False
+        count, longest = len(self.free), max(each.reserved_at for each in self.free) - self.now
+        return any(
+            each.wanted <= count and (inf if each.asked is None else each.asked) <= longest
+            for each in tickets
+        )
+
     def fitting(self, ticket: Ticket) -> list[Place]:
         """Return the places that a ticket can start on now; none when it cannot."""
         if ticket.wanted > len(self.free):

@@ -19,12 +19,14 @@ Who is not there (`lost`) is passed over, and keeps the place in the order.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 from spawner.admission import Refused
 from spawner.lease import Decision, Granted, Queued, Scene, Ticket
 from spawner.messages import leases as messages
 from spawner.order import line, ranked
 from spawner.plan import Plan
+from spawner.runs import Holder
 
 # How much of the machine goes out by the line at most.
 LINE_SHARE = 0.75
@@ -56,9 +58,8 @@ def refusal(scene: Scene, ticket: Ticket) -> str:
         return messages.more_than_here(len(scene.devices))
     if ticket.quota is not None:
         had = sum(len(each.devices) for each in scene.leases if each.holder.user == user)
-        for each in scene.tickets:
-            earlier = (each.since, each.holder) < (ticket.since, ticket.holder)
-            had += each.wanted if each.holder.user == user and earlier else 0
+        before = takewhile(lambda each: each.holder != ticket.holder, scene.tickets)
+        had += sum(each.wanted for each in before if each.holder.user == user)
         if wanted + had > ticket.quota:
             return messages.more_than_quota(ticket.quota, had)
     for group in sorted(ticket.groups & scene.totals.keys()):
@@ -73,17 +74,24 @@ def turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
     if not plan.free:
         return
     present = [each for each in scene.tickets if each.lost is None]
-    done: set[Ticket] = set()
+    done: set[Holder] = set()
     for ticket, granted in _by_line(scene, plan, present):
-        done.add(ticket)
+        done.add(ticket.holder)
         if granted is not None:
             yield ticket, granted
+    if done:
+        present = [each for each in present if each.holder not in done]
+    yield from _by_rank(scene, plan, present)
+
+
+def _by_rank(scene: Scene, plan: Plan, tickets: list[Ticket]) -> Iterator[tuple[Ticket, Granted]]:
+    """Yield the tickets that start by the ranking, or in the gaps before a reserved start."""
+    if not plan.may_fit(tickets):
+        return
     reserved = False
-    for ticket in ranked(scene, present, now):
+    for ticket in ranked(scene, tickets, plan.now):
         if not plan.free:
             return
-        if done and ticket in done:
-            continue
         if chosen := plan.fitting(ticket):
             plan.start(ticket, chosen)
             yield ticket, Granted(tuple(each.device for each in chosen))
@@ -98,6 +106,8 @@ def _by_line(
     """Yield the tickets whose turn it is by the line; without devices the one that has to wait."""
     most = LINE_SHARE * len(plan.places)
     lent = sum(len(each.devices) for each in scene.leases if each.late)
+    if lent >= most:
+        return
     for ticket in line(scene, present, plan.now):
         if not plan.free or (lent and lent + ticket.wanted > most):
             return
@@ -112,16 +122,21 @@ def _by_line(
 
 
 def joined(scene: Scene, ticket: Ticket) -> Scene:
-    """Return the scene with this ticket in place of the one its holder has."""
-    others = [each for each in scene.tickets if each.holder != ticket.holder]
-    return replace(scene, tickets=(*others, ticket))
+    """Return the scene with this ticket in place of the one its holder has, or else at the end."""
+    if any(each.holder == ticket.holder for each in scene.tickets):
+        mine = ticket.holder
+        tickets = tuple(ticket if each.holder == mine else each for each in scene.tickets)
+    else:
+        tickets = (*scene.tickets, ticket)
+    return replace(scene, tickets=tickets)
 
 
 def served(scene: Scene, now: float) -> list[Ticket]:
     """Return all tickets in the order in which they are served."""
     first = line(scene, scene.tickets, now)
-    late = set(first)
-    return [*first, *(each for each in ranked(scene, scene.tickets, now) if each not in late)]
+    late = {each.holder for each in first}
+    rest = [each for each in scene.tickets if each.holder not in late]
+    return [*first, *ranked(scene, rest, now)]
 
 
 def _eta(scene: Scene, until: list[Ticket], now: float) -> float | None:

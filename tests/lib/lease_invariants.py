@@ -73,8 +73,10 @@ def wrong_grant(scene: Scene, ticket: Ticket, granted: Granted) -> list[str]:
 def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
     """Return the first of the line, and until when it starts by all limits (rule 5).
 
-    None while the line is empty, or has its part of the machine.
+    None while the line is empty, or has its part of the machine, or a session has no end.
     """
+    if any(each.until is None for each in scene.leases):
+        return None
     present = [each for each in scene.tickets if each.lost is None]
     first = next(iter(line(scene, present, now)), None)
     plan = Plan(scene, now)
