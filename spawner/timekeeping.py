@@ -68,6 +68,7 @@ class Timekeeper:
         self._asking: set[str] = set()
         # Held while runs are read and written: what a round has read must not undo an extension.
         self._writing = asyncio.Lock()
+        self._culling: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -148,8 +149,10 @@ class Timekeeper:
             await self._update()
         for piece in tuple(self._pieces.values()):
             self._act(piece)
-        if any(piece.is_idle for piece in self._pieces.values()):
-            await self._hub.cull()
+        # Stops may be slow, and the culler waits for one after the other: rounds go on meanwhile.
+        is_free = self._culling is None or self._culling.done()
+        if is_free and any(piece.is_idle for piece in self._pieces.values()):
+            self._culling = self._desk.detach(self._hub.cull())
 
     async def _update(self) -> None:
         living = self._hub.living()

@@ -15,6 +15,7 @@ from spawner.idleness import Answer
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Ledger, Store
 from spawner.timekeeping import Living, NotNowError, Timekeeper
+from spawner.timepiece import Timepiece
 
 ADA = Holder("ada", "")
 RUN = Run("lab-ada-1", ADA, "lab/image:1", 1 << 30, datetime.now(UTC), container="c0")
@@ -28,6 +29,8 @@ class Hub:
         """Nothing was asked yet."""
         self.ended: list[tuple[Holder, Reason]] = []
         self.runs = "c0"
+        self.culls = 0
+        self.culled = asyncio.Event()
 
     def living(self) -> Mapping[Holder, Living]:
         """Return the one server."""
@@ -38,15 +41,17 @@ class Hub:
         return self.runs if holder == ADA else ""
 
     async def ask(self, _holder: Holder) -> Answer | None:
-        """Know nothing."""
-        return None
+        """Do nothing."""
+        return Answer(is_busy=False, last_activity=None)
 
     async def end(self, holder: Holder, reason: Reason) -> None:
         """Note it."""
         self.ended.append((holder, reason))
 
     async def cull(self) -> None:
-        """Nothing is idle here."""
+        """Take as long as the test likes."""
+        self.culls += 1
+        await self.culled.wait()
 
 
 @pytest.fixture
@@ -140,6 +145,23 @@ async def test_a_session_that_is_over_is_ended(store: Store, keeper: Timekeeper)
     await keeper.round()
     await asyncio.sleep(0)
     assert keeper._hub.ended == [(ADA, Reason.TIME_LIMIT)]  # type: ignore[attr-defined]
+
+
+async def test_rounds_go_on_while_servers_are_culled(
+    keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub: Any = keeper._hub
+    monkeypatch.setattr(Timepiece, "is_idle", property(lambda _: True))
+    for _ in range(3):
+        async with asyncio.timeout(5):
+            await keeper.round()
+        await asyncio.sleep(0)
+    assert hub.culls == 1
+    hub.culled.set()
+    await asyncio.sleep(0.05)
+    await keeper.round()
+    await asyncio.sleep(0)
+    assert hub.culls == 2
 
 
 async def test_of_another_container_nothing_is_known(keeper: Timekeeper) -> None:

@@ -12,6 +12,9 @@ WHY = "tests/unit/test_why.py"
 ERRORS = "tests/unit/test_engine_errors.py"
 WATCH = "tests/hub/test_watch.py"
 FAULTS = "tests/hub/test_spawn_faults.py"
+IDLENESS = "tests/unit/test_idleness.py"
+TIMES = "tests/hub/test_times.py"
+TIMEKEEPING = "tests/hub/test_timekeeping.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +209,37 @@ MUTANTS = (
         "                    await self._check_routes()\n",
         "",
         f"{WATCH} -k proxy_that_was_killed",
+    ),
+    Mutant(
+        "silence-is-quiet",
+        "a server that does not answer counts as one without busy kernels",
+        "spawner/idleness.py",
+        "steady, answered is not None and not answered.is_busy",
+        "steady, answered is None or not answered.is_busy",
+        IDLENESS,
+    ),
+    Mutant(
+        "an-open-tab-is-use",
+        "what the proxy passes on counts as activity",
+        "hub_config/answers.py",
+        "        await self.proxy.check_routes(self.users, self._service_map)\n",
+        "        await super().update_last_activity()\n",
+        f"{TIMES} -k open_tab",
+    ),
+    Mutant(
+        "the-adopted-are-not-asked",
+        "a hub that was restarted asks with the server's own token, which it does not know",
+        "hub_config/answers.py",
+        "return await ask(spawner.server.url, token)",
+        "return await ask(spawner.server.url, spawner.api_token)",
+        f"{TIMES} -k restarted_ends",
+    ),
+    Mutant(
+        "an-extension-is-undone",
+        "a round that began before an extension writes what it had read",
+        "spawner/timekeeping.py",
+        "        async with self._writing:\n            run =",
+        "        async with contextlib.AsyncExitStack():\n            run =",
+        TIMEKEEPING,
     ),
 )
