@@ -46,6 +46,8 @@ class Desk:
         self.late: Mapping[Holder, tuple[str, ...]] = {}
         # The time of a server that runs, once somebody keeps it (spawner/timekeeping.py).
         self.time_of: Callable[[Holder], Timepiece | None] = lambda _holder: None
+        # Whether a container computes on a GPU now: nobody knows, until somebody reads GPUs.
+        self.gpu_busy: Callable[[str], bool] = lambda _container: False
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
         self.round_due = asyncio.Event()
         # Set by whoever knows that a server began, or that other rules about time hold.

@@ -28,17 +28,16 @@ SHARPNESS = 1.5
 
 
 def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
-    """Return the tickets by priority and score; of equal ones, who came first is first."""
-    half_life, moment = scene.rules.half_life, now + 1.0
+    """Return the tickets by priority and score, the next one first."""
+    half_life = scene.rules.half_life
     costs = {user: 1.0 + seconds / half_life for user, seconds in scene.used.items()}
-    scores = [
-        (moment - each.since) / (_cost(each.asked) * costs.get(each.holder.user, 1.0))
-        for each in tickets
-    ]
-    order = sorted(range(len(tickets)), key=scores.__getitem__, reverse=True)
-    if len({each.priority for each in tickets}) > 1:
-        order.sort(key=lambda index: -tickets[index].priority)
-    return [tickets[index] for index in order]
+    keyed = []
+    for index, ticket in enumerate(tickets):
+        cost = _cost(ticket.asked) * costs.get(ticket.holder.user, 1.0)
+        score = (1.0 + now - ticket.since) / cost
+        keyed.append((-ticket.priority, -score, ticket.since, index))
+    keyed.sort()
+    return [tickets[index] for *_, index in keyed]
 
 
 @lru_cache(maxsize=65536)

@@ -88,8 +88,8 @@ def _by_rank(scene: Scene, plan: Plan, tickets: list[Ticket]) -> Iterator[tuple[
     """Yield the tickets that start by the ranking, or in the gaps before a reserved start."""
     if not plan.may_fit(tickets):
         return
-    reserved, order = False, ranked(scene, tickets, plan.now)
-    for index, ticket in enumerate(order):
+    reserved = False
+    for ticket in ranked(scene, tickets, plan.now):
         if not plan.free:
             return
         if chosen := plan.fitting(ticket):
@@ -98,8 +98,6 @@ def _by_rank(scene: Scene, plan: Plan, tickets: list[Ticket]) -> Iterator[tuple[
         elif not reserved:
             plan.reserve(ticket)
             reserved = True
-            if not plan.may_fit(order[index + 1 :]):
-                return
 
 
 def _by_line(

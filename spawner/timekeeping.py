@@ -199,6 +199,8 @@ class Timekeeper:
             use = Use(last=steady, said=living[run.holder].last_activity)
         use.hub_says(living[run.holder].last_activity, now, steady)
         use.measure(seconds[run.name], now, steady)
+        if self._desk.gpu_busy(run.container):
+            use.gpu_is_busy(now, steady)
         return use
 
     def _act(self, piece: Timepiece) -> None:

@@ -46,6 +46,13 @@ const lab = {
     return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   },
 
+  // What is left: in minutes, and in seconds only at the very end.
+  span(seconds) {
+    const [s, m, h] = [1, 60, 3600].map((each) => Math.max(0, Math.floor(seconds / each)));
+    if (s < 120) return lab.duration(s);
+    return m < 60 ? `${m} min` : `${h} h ${m % 60} min`;
+  },
+
   busy(button, text) {
     button.disabled = true;
     button.setAttribute("aria-busy", "true");
@@ -112,17 +119,25 @@ const lab = {
   // An element with data-left=SECONDS counts down.
   countDown(element) {
     const end = Date.now() + 1000 * Number(element.dataset.left);
-    const tick = () => { element.textContent = lab.duration(Math.max(0, (end - Date.now()) / 1000)); };
+    const tick = () => { element.textContent = lab.span((end - Date.now()) / 1000); };
     tick();
     setInterval(tick, 1000);
   },
 
+  // A moment to come, and how far it is; data-reload=SECONDS loads the page again then, when somebody sees it.
   untilTime(element) {
     const then = new Date(element.dateTime);
     if (Number.isNaN(then.getTime())) return;
-    const day = then.toDateString() === new Date().toDateString() ? "today" : then.toLocaleDateString();
     const clock = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    element.textContent = `${day} at ${clock}, in ${lab.duration(Math.max(0, (then - Date.now()) / 1000))}`;
+    const tick = () => {
+      const day = then.toDateString() === new Date().toDateString() ? "" : `${then.toLocaleDateString()}, `;
+      element.textContent = `${day}${clock} (in ${lab.span((then - Date.now()) / 1000)})`;
+    };
+    tick();
+    setInterval(tick, 5000);
+    const reload = () => (document.hidden ? setTimeout(reload, 5000) : window.location.reload());
+    // More than a browser's clock can count is more than anybody waits.
+    if (element.dataset.reload < 2e6) setTimeout(reload, 1000 * Math.max(5, element.dataset.reload));
   },
 
   // A form with data-add=URL makes a named server, and goes on to data-next, where it is started.

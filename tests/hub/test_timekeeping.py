@@ -1,6 +1,7 @@
 """The timekeeper alone, over a real store: what it notes, and what it never undoes."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,7 @@ def keeper(store: Store, tmp_path: Path) -> Timekeeper:
         store=store,
         time_due=asyncio.Event(),
         detach=asyncio.ensure_future,
+        gpu_busy=lambda _container: False,
     )
     return Timekeeper(desk, Hub(), lambda: config)  # type: ignore[arg-type]
 
@@ -162,6 +164,16 @@ async def test_rounds_go_on_while_servers_are_culled(
     await keeper.round()
     await asyncio.sleep(0)
     assert hub.culls == 2
+
+
+async def test_a_gpu_that_computes_is_use(keeper: Timekeeper) -> None:
+    await keeper.round()
+    use = keeper._uses[RUN.name]
+    assert use.gpu_busy_at is None
+    keeper._desk.gpu_busy = lambda container: container == RUN.container
+    await keeper.round()
+    assert use.gpu_busy_at is not None
+    assert use.idle_for(time.monotonic()) < 1
 
 
 async def test_of_another_container_nothing_is_known(keeper: Timekeeper) -> None:

@@ -1,6 +1,7 @@
 """A session ends when it is over, an unused server when nobody uses it; nobody is surprised."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -180,8 +181,10 @@ def test_the_user_extends_once_per_step(lab: Lab, ada: Person, start: Any) -> No
     facts = shown(lab)
     assert facts["extend"] == "Extend by 1 h"
     assert "Extend by 1 h" in words(ada.get("/hub/home"))
+    assert facts["warnings"] == [2, 2 / 3, 8 / 60]
     answer = lab.api("POST", TIME, json={"do": "extend"})
     assert answer.status_code == 200
+    assert answer.json()["said"] == "Extended: your server now stops in {left}."
     assert 3600 < answer.json()["left_seconds"] <= 3608
     again = lab.api("POST", TIME, json={"do": "extend"})
     assert again.status_code == 409
@@ -302,7 +305,9 @@ def test_an_open_tab_is_no_use(lab: Lab, ada: Person, start: Any) -> None:
 def test_the_buttons_need_no_script(lab: Lab, ada: Person, start: Any) -> None:
     start("session: 1 h, extend: 1 h")
     shown(lab)
-    page = ada.submit(ada.get("/hub/home"), {})
+    home = ada.get("/hub/home")
+    assert re.search(r"Runs until \S+ \S+ UTC \(in (1 h|59 min)", words(home))
+    page = ada.submit(home, {})
     assert (page.status_code, page.url) == (200, f"{lab.url}/hub/home")
     assert run_of(lab).extensions == 1
     assert "Extend by" not in words(page)
@@ -334,7 +339,9 @@ def test_a_named_server_has_a_time_of_its_own(lab: Lab, ada: Person) -> None:
     try:
         until(lambda: lab.api("GET", second).status_code == 200)
         assert lab.api("GET", TIME).status_code == 404
-        page = ada.submit(ada.get("/hub/home"), {})
+        home = ada.get("/hub/home")
+        assert "Extend by 1 h second" in words(home)
+        page = ada.submit(home, {})
         assert page.status_code == 200
         assert 3600 < lab.api("GET", second).json()["left_seconds"] <= 7200
         assert run_of(lab).holder == Holder("ada", "second")
