@@ -29,7 +29,7 @@ class Gpus(Section):
         "much after this time.",
     )
     reserve_after: Wait = Field(
-        8 * HOUR_SECONDS,
+        2 * HOUR_SECONDS,
         description="Who has waited for so long gets the next GPUs in the order of coming, however "
         "many they want; nobody who asks for less time goes first any more.",
     )

@@ -5,8 +5,8 @@ One round, whenever something changed:
 1. The line. Whoever has waited for `reserve_after` stands in it, in the order of their coming. Its
    first gets the next devices; when there are too few yet, they are kept for it: nobody else starts
    on them unless they surely end, by their limit, before it can be expected to begin. So a large
-   request is never starved by small ones. Of all devices, three quarters at most go out by the
-   line, so that what is short still gets through when everything is overdue.
+   request is never starved by small ones. While three quarters of all devices are out by the line,
+   it stands still, so that what is short gets through also when everything is overdue.
 2. The ranking (spawner/order.py). Everybody else starts in its order; the first that finds too few
    devices gets a reserved start, and whoever comes after it may start only if by their limit they
    surely end before, or on other devices (EASY backfill, spawner/plan.py).
@@ -28,11 +28,11 @@ from spawner.order import line, ranked
 from spawner.plan import Plan
 from spawner.runs import Holder
 
-# How much of the machine goes out by the line at most.
+# While so much of the machine is out by the line, it stands still.
 LINE_SHARE = 0.75
 # People ask for two or three times as much as they need: of the time that the leases before it have
 # left, the first of the line is expected to wait for this part.
-EXPECTED_PART = 0.2
+EXPECTED_PART = 0.4
 
 
 def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
@@ -106,10 +106,8 @@ def _by_line(
     """Yield the tickets whose turn it is by the line; without devices the one that has to wait."""
     most = LINE_SHARE * len(plan.places)
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    if lent >= most:
-        return
-    for ticket in line(scene, present, plan.now):
-        if not plan.free or (lent and lent + ticket.wanted > most):
+    for ticket in line(scene, present, plan.now) if lent < most else ():
+        if not plan.free or lent >= most:
             return
         chosen = plan.fitting(ticket)
         if not chosen:

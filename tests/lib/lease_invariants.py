@@ -81,7 +81,7 @@ def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
     first = next(iter(line(scene, present, now)), None)
     plan = Plan(scene, now)
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    if first is None or (lent and lent + first.wanted > LINE_SHARE * len(plan.places)):
+    if first is None or lent >= LINE_SHARE * len(plan.places):
         return None
     return first, plan.reserve(first)
 

@@ -16,7 +16,7 @@ from spawner.recent import Recent
 from spawner.runs import Holder
 
 NOW, HOUR, DAY = 1_000_000.0, 3600.0, 86400.0
-RULES = rules(Gpus())
+RULES = rules(Gpus.model_validate({"reserve_after": "8 h"}))
 TWO = (Device("GPU-a"), Device("GPU-b"))
 
 
@@ -39,7 +39,7 @@ def scene(*leases: Lease, devices: tuple[Device, ...] = TWO, **more: Any) -> Sce
 
 def test_the_rules_are_those_of_the_file() -> None:
     gpus = Gpus.model_validate({"half_life": "1 d", "claim": "5 min", "soft_limit": False})
-    assert rules(gpus) == Rules(DAY, 8 * HOUR, 1800, 300, soft_limit=False)
+    assert rules(gpus) == Rules(DAY, 2 * HOUR, 1800, 300, soft_limit=False)
 
 
 @pytest.mark.parametrize(
