@@ -159,7 +159,8 @@ class Timekeeper:
         runs = await asyncio.to_thread(self._desk.store.transact, Ledger.open_runs)
         mine = [run for run in runs if run.container and run.holder in living]
         allowed = self._allowed(mine, living)
-        seconds = await asyncio.to_thread(self._measure, mine)
+        limited = [run for run in mine if allowed[run.name].idle_seconds is not None]
+        seconds = await asyncio.to_thread(self._measure, limited)
         now, steady = datetime.now(UTC), time.monotonic()
         kept = [times.keep(run, allowed[run.name], now) for run in mine]
         changed = [run for run, old in zip(kept, mine, strict=True) if run != old]
@@ -198,7 +199,7 @@ class Timekeeper:
         if use is None:
             use = Use(last=steady, said=living[run.holder].last_activity)
         use.hub_says(living[run.holder].last_activity, now, steady)
-        use.measure(seconds[run.name], now, steady)
+        use.measure(seconds.get(run.name), now, steady)
         if self._desk.gpu_busy(run.container):
             use.gpu_is_busy(now, steady)
         return use

@@ -12,7 +12,7 @@ from spawner.quota import Quota
 from spawner.runs import Run
 
 # How often times are worked out: often enough for the shortest limit, and no more.
-SLOWEST_SECONDS, FASTEST_SECONDS = 10.0, 0.5
+SLOWEST_SECONDS, FASTEST_SECONDS = 30.0, 0.5
 LOOKS_PER_LIMIT = 20
 
 
