@@ -38,7 +38,7 @@ DEATH_SECONDS = 5
 # tests/hub/test_reload.py has those of a file that changes.
 NOT_IN_A_LIFE = {
     f"{each}:{side}"
-    for each in ("pull", "update", "store.resize", "store.note_times")
+    for each in ("pull", "update", "discovered", "store.resize", "store.note_times")
     for side in ("before", "after")
 }
 

@@ -47,6 +47,9 @@ class Told:
             raise answer
         return answer
 
+    async def discovered(self) -> tuple[str, ...]:
+        return ()
+
     async def listed(self, _labels: Mapping[str, str]) -> list[Listed]:
         self.asked.append("engine")
         if isinstance(self.names, Exception):
@@ -154,6 +157,7 @@ async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path)
     }
     server = Server(**facts)  # type: ignore[arg-type]
     launch = Launch(desk, Request(config, "ada", "", {}), Steps())
+    launch.quota = quota
     assert await launch.create(server, {}, ()) == "made"
     [run] = desk.store.transact(Ledger.open_runs)
     assert (run.container, run.memory_bytes) == ("made", 1 << 30)

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spawner import checkpoint, store
+from spawner.migrations import SCHEMA
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Ledger, Store, StoreError
 
@@ -504,7 +505,7 @@ def test_a_newer_labhub_s_file_is_left_alone(book: Store, path: Path) -> None:
     with pytest.raises(StoreError) as refusal:
         Store(f"sqlite:///{path}")
     assert str(refusal.value) == (
-        f"{path} was written by a newer labhub (schema 9, this one knows 2): "
+        f"{path} was written by a newer labhub (schema 9, this one knows {SCHEMA}): "
         "run that version again, or put the file of your last backup in its place."
     )
     with sqlite3.connect(path) as newer:

@@ -206,6 +206,10 @@ class EngineClient:
             lambda: [_entry(b) for b in boxes.values() if labels.items() <= b.labels.items()],
         )
 
+    async def discovered(self) -> tuple[str, ...]:
+        """Return the GPUs that it names: none."""
+        return await self._ask("discovered", tuple)
+
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         """Create a container."""
         return await self._ask("create", lambda: self._engine.add(name, body).id)

@@ -41,7 +41,9 @@ LAB = Instance(
 CONFIG = Config.model_validate(
     {
         "images": {"one": {"title": "One", "image": "lab/image:1"}},
-        "quotas": {"default": {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256}},
+        "quotas": {
+            "default": {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, "gpus": 0}
+        },
     }
 )
 CANCEL_SECONDS = 1
@@ -107,9 +109,9 @@ class ModelLaunch(Launch):
             "lab/image:1", "volume", "/home", "/", "/bin/sh", "/passwd", "/group", self.quota,
         )  # fmt: skip
 
-    async def _create(self, server: Server) -> str:
+    async def _create(self, server: Server, *arguments: Any) -> str:
         self._world.wanted[self.name] = self.holder
-        return await super()._create(server)
+        return await super()._create(server, *arguments)
 
     async def failed(self, *arguments: Any) -> Any:
         """Fail: nobody expects this server any more."""
