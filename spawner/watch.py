@@ -131,7 +131,7 @@ class Watch:
 
     async def round(self) -> None:
         """Look at store, engine and hub, in this order (reconcile.py says why), and act."""
-        await self._desk.discover()
+        self._desk.detach(self._desk.discover())
         runs = await self._desk.receipts.open_runs()
         busy = set(self._hub.busy())
         listed = await self._desk.engine.listed(self._labels)
