@@ -3,9 +3,11 @@
 The hub is real, the engine is the fake one: it can be told how the next server behaves.
 """
 
+import re
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +41,8 @@ quotas:
 LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
 LONG_SECONDS = 600.0
 STOP_SECONDS = 60.0
+RELOAD_SECONDS = 3
+WARNED_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,25 @@ def small_machine(lab: Lab, gib: int) -> Iterator[None]:
     yield
     lab.dir.machine(1 << 40)
     time.sleep(LOOK_SECONDS + 1)
+
+
+@contextmanager
+def rules_for_ada(lab: Lab, text: str) -> Iterator[None]:
+    """The file says this of ada, and the hub has taken notice."""
+    before = lab.dir.config.read_text()
+    for rules in (before.replace("ada: {servers: 2}", f"ada: {{servers: 2, {text}}}"), before):
+        new = lab.dir.config.with_suffix(".new")
+        new.write_text(rules)
+        new.replace(lab.dir.config)
+        time.sleep(RELOAD_SECONDS)
+        if rules != before:
+            yield
+
+
+def began_earlier(lab: Lab, minutes: int) -> None:
+    """Let the servers that run have begun so much earlier."""
+    with closing(sqlite3.connect(lab.dir.state / "labhub.sqlite")) as store, store:
+        store.execute("UPDATE runs SET began = datetime(began, ?)", (f"-{minutes} minutes",))
 
 
 def press_start(page: Page, lab: Lab, image: str = "TensorFlow 2.9") -> None:
@@ -328,6 +351,29 @@ def test_home_of_a_running_server(ada: Page, lab: Lab, artefacts: Path) -> None:
     assert complaints(ada, "home-running", artefacts) == []
     ada.get_by_role("link", name="Open").click()
     expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def test_home_tells_when_a_server_ends_and_puts_it_off(
+    ada: Page, lab: Lab, artefacts: Path
+) -> None:
+    with rules_for_ada(lab, "session: 20 min, extend: 2 h"):
+        start(ada, lab)
+        ada.goto(f"{lab.url}/hub/home")
+        facts, warning = ada.locator("dl"), ada.get_by_text("Your server stops in")
+        expect(facts).to_contain_text(re.compile(r"Runs until\s*\d+:\d+.* \(in 19 min\)"))
+        expect(warning).to_have_count(0)
+        began_earlier(lab, minutes=16)
+        deadline = time.monotonic() + WARNED_SECONDS
+        while not warning.count():
+            assert time.monotonic() < deadline
+            time.sleep(1)
+            ada.reload()
+        expect(warning).to_contain_text("its session of 20 min is over then")
+        assert complaints(ada, "home-warned", artefacts) == []
+        ada.get_by_role("button", name="Extend by 2 h").click()
+        expect(facts).to_contain_text("(in 2 h ")
+        expect(warning).to_have_count(0)
+        expect(ada.get_by_role("button", name="Extend by 2 h")).to_have_count(0)
 
 
 def test_waiting_room_tells_its_steps_and_opens_by_itself(

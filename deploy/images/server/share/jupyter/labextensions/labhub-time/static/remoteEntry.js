@@ -156,7 +156,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.className = "jp-StatusBar-TextItem labhub-time";
-    Object.assign(button.style, { background: "none", border: "0", color: "inherit", font: "inherit", cursor: "pointer" });
+    Object.assign(button.style, { display: "block", background: "none", border: "0", color: "inherit", cursor: "pointer" });
     button.addEventListener("click", () => keeper.explain());
     const widget = new Widget();
     widget.addClass("jp-mod-highlighted");
