@@ -11,12 +11,16 @@ HOUR_SECONDS = 3600
 
 
 class Gpus(Section):
-    """The machine's GPUs, and the queue for them."""
+    """The machine's GPUs, and the queue for them.
+
+    The rules of the queue hold in `labhub simulate`. In the hub nobody waits yet: where no GPU is
+    free, a start is refused with a sentence.
+    """
 
     devices: Words = Field(
         (),
-        description="The UUIDs of the GPUs to give out. Only for machines whose driver does not "
-        "tell: elsewhere all GPUs are found.",
+        description="The UUIDs of the GPUs to give out, as `nvidia-smi -L` prints them. Docker "
+        "28.2 and later names them itself; then all are given out unless some stand here.",
     )
     share: dict[Word, Annotated[int, Field(ge=1, le=64)]] = Field(
         default_factory=dict,
@@ -26,22 +30,26 @@ class Gpus(Section):
     half_life: Wait = Field(
         7 * 24 * HOUR_SECONDS,
         description="GPU time that a person had counts against them in the queue, and half as "
-        "much after this time.",
+        "much after this time. So far in `labhub simulate` only.",
     )
     reserve_after: Wait = Field(
         2 * HOUR_SECONDS,
         description="Who has waited for so long gets the next GPUs in the order of coming, however "
-        "many they want; nobody who asks for less time goes first any more.",
+        "many they want; nobody who asks for less time goes first any more. So far in "
+        "`labhub simulate` only.",
     )
     ticket_ttl: Wait = Field(
         HOUR_SECONDS // 2,
-        description="How long a place in the queue is kept for somebody who closed the page.",
+        description="How long a place in the queue is kept for somebody who closed the page. "
+        "Kept, but without effect in this version.",
     )
     claim: Wait = Field(
         HOUR_SECONDS // 4,
-        description="How long a GPU is kept for somebody who was away when their turn came.",
+        description="How long a GPU is kept for somebody who was away when their turn came. Kept, "
+        "but without effect in this version.",
     )
     soft_limit: bool = Field(
         default=True,
-        description="A server with a GPU goes on after its session while nobody waits for the GPU.",
+        description="A server with a GPU goes on after its session while nobody waits for the GPU. "
+        "Kept, but without effect in this version.",
     )
