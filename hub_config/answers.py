@@ -30,14 +30,9 @@ class AnsweringHub(JupyterHub):
 
     def active(self) -> Mapping[Holder, str]:
         """Return the servers that have an address, with their containers."""
-        query = (
-            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.state)
-            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
-            .filter(orm.Spawner.server_id.is_not(None))
-        )
         return {
             Holder(user, server): (state or {}).get("object_id") or ""
-            for user, server, state in query
+            for user, server, state in self._running(orm.Spawner.state)
         }
 
     def busy(self) -> set[Holder]:
@@ -68,29 +63,19 @@ class AnsweringHub(JupyterHub):
     def standing(self) -> Mapping[Holder, Told]:
         """Return the servers that run, with their people's groups and what these chose."""
         groups = self._groups()
-        query = (
-            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.user_options)
-            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
-            .filter(orm.Spawner.server_id.is_not(None))
-        )
         return {
             Holder(user, server): Told(groups.get(user, frozenset()), options)
-            for user, server, options in query
+            for user, server, options in self._running(orm.Spawner.user_options)
         }
 
     # for the timekeeper
 
     def living(self) -> Mapping[Holder, Living]:
         """Return the servers that run, with their people's groups and last activity."""
-        query = (
-            self.db.query(orm.User.name, orm.Spawner.name, orm.Spawner.last_activity)
-            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
-            .filter(orm.Spawner.server_id.is_not(None))
-        )
         groups = self._groups()
         return {
             Holder(user, server): Living(groups.get(user, frozenset()), _utc(last))
-            for user, server, last in query
+            for user, server, last in self._running(orm.Spawner.last_activity)
         }
 
     async def update_last_activity(self) -> None:
@@ -143,6 +128,14 @@ class AnsweringHub(JupyterHub):
         """End the servers that the timekeeper calls idle."""
         token = next(each["api_token"] for each in self.services if each["name"] == CULLER)
         await cull(self.hub.api_url.rstrip("/"), token, self.timekeeper.is_idle)
+
+    def _running(self, column: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's, without types
+        """Return user, server and one thing about it, for each server that has an address."""
+        return (
+            self.db.query(orm.User.name, orm.Spawner.name, column)
+            .join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+            .filter(orm.Spawner.server_id.is_not(None))
+        )
 
     def _spawner(self, holder: Holder) -> Any:  # noqa: ANN401 - JupyterHub's, without types
         user = self.users.get(holder.user)

@@ -14,9 +14,9 @@ from hub_config.explain import explanation as explanation_of
 from hub_config.explain import plain, rule, shown
 from hub_config.schema import Config
 from hub_config.schema_quotas import NUMBERS
-from spawner.admission import InUse, Room
+from spawner.admission import Room
 from spawner.quota import Number, Person, explain
-from spawner.resize import Goal, Limits, Standing, goals, safe
+from spawner.resize import Goal, Limits, Standing, goals, safe, using
 
 # What a running server takes over as soon as the file is saved, and what only a new one can.
 AT_ONCE = ("session", "idle", "extend")
@@ -93,7 +93,7 @@ def followed(
     found: Sequence[Change], new: Config, world: World, moment: datetime
 ) -> tuple[Followed, ...]:
     """Return what happens to the servers that run, of those to which anything does."""
-    in_use = [_in_use(each) for each in world.servers]
+    in_use = [using(each, each.now) for each in world.servers]
     wanted = goals(new, moment, world.servers, in_use, world.room)
     every = (
         _followed(each, found, safe(each.now, wanted[each.run.name], world.held.get(each.run.name)))
@@ -148,8 +148,3 @@ def _resized(before: Limits, after: Limits) -> dict[str, tuple[Number, Number]]:
         "pids": (before.pids, after.pids),
     }
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _in_use(server: Standing) -> InUse:
-    run, now = server.run, server.now
-    return InUse(run.holder, server.person.groups, now.cpus, now.memory_bytes, now.pids, run.gpus)

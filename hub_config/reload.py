@@ -79,11 +79,6 @@ class LiveConfig:
             return messages.trouble(len(errors), str(errors[0]))
         return " ".join(waits_for)
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether what stands in the file is what holds."""
-        return not self.reading.errors
-
 
 def waits(running: Config, now: Config) -> tuple[str, ...]:
     """Return a sentence for each section whose change takes effect with a new hub only."""

@@ -21,7 +21,7 @@ from spawner.engine_errors import ConflictError, EngineError, NotFoundError
 from spawner.machine import MachineUnknownError
 from spawner.messages import config as messages
 from spawner.metrics import RESIZES
-from spawner.quota import Person, Quota, effective
+from spawner.quota import Person, Quota, Quotas
 from spawner.resize import Goal, Limits, Standing, at_least, safe
 from spawner.runs import Holder, Run
 from spawner.store import Ledger, StoreError
@@ -157,8 +157,10 @@ class Live:
         if not servers:
             return {}
 
+        quotas = Quotas(config, moment)
+
         def whole(run: Run) -> Quota:
-            return effective(config, Person(run.holder.user, run.groups), moment)
+            return quotas.of(Person(run.holder.user, run.groups))
 
         def decide(ledger: Ledger) -> dict[str, Goal]:
             runs = ledger.open_runs()

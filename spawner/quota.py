@@ -102,6 +102,23 @@ def effective(config: "Config", person: Person, moment: datetime) -> Quota:
     )
 
 
+class Quotas:
+    """What people may use at one moment; those to whom the same rules apply are worked out once."""
+
+    def __init__(self, config: "Config", moment: datetime) -> None:
+        """Work nothing out yet."""
+        self._config, self._moment = config, moment
+        self._known: dict[Person, Quota] = {}
+
+    def of(self, person: Person) -> Quota:
+        """Return what a person may use."""
+        name = person.name if person.name in self._config.quotas.users else ""
+        key = Person(name, person.groups & frozenset(self._config.quotas.groups))
+        if key not in self._known:
+            self._known[key] = effective(self._config, person, self._moment)
+        return self._known[key]
+
+
 def explain(config: "Config", person: Person, moment: datetime) -> dict[str, Ruled]:
     """Return each number of a person at an aware moment, and the rule that gave it."""
     local = at_the_lab(config, moment)

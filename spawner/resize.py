@@ -33,7 +33,7 @@ from spawner.admission import (
 from spawner.container import CPU_PERIOD_MICROSECONDS
 from spawner.messages import config as messages
 from spawner.options import CPUS_LEAST, MEMORY_LEAST_BYTES, PIDS_LEAST, cut
-from spawner.quota import Person, Quota, effective, totals
+from spawner.quota import Person, Quota, Quotas, totals
 from spawner.runs import Run
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def goals(
     machine's.
     """
     found: dict[str, Goal] = {}
-    in_use, quotas = {each.holder: each for each in runs}, _Quotas(config, moment)
+    in_use, quotas = {each.holder: each for each in runs}, Quotas(config, moment)
     counts = Counter(each.holder.user for each in runs)
     for each in sorted(servers, key=lambda server: server.run.began, reverse=True):
         quota = quotas.of(each.person)
@@ -102,8 +102,20 @@ def goals(
             everybody = pots(each.run.holder, list(in_use.values()), quota, caps, room)
             limits = _grown(due, each.now, everybody)
         found[each.run.name] = Goal(limits, tuple(_late(each.run, asked, due, limits)))
-        in_use[each.run.holder] = _using(each, limits)
+        in_use[each.run.holder] = using(each, limits)
     return found
+
+
+def using(server: Standing, limits: Limits) -> InUse:
+    """Return what a server counts for when it has these limits."""
+    return InUse(
+        server.run.holder,
+        server.person.groups,
+        limits.cpus,
+        limits.memory_bytes,
+        limits.pids,
+        server.run.gpus,
+    )
 
 
 def safe(now: Limits, goal: Goal, held_bytes: int | None) -> Goal:
@@ -165,38 +177,12 @@ def body(now: Limits, limits: Limits) -> dict[str, int]:
 # how it is decided
 
 
-class _Quotas:
-    """Everybody's quota; those to whom the same rules apply are worked out once."""
-
-    def __init__(self, config: "Config", moment: datetime) -> None:
-        self._config, self._moment = config, moment
-        self._known: dict[Person, Quota] = {}
-
-    def of(self, person: Person) -> Quota:
-        name = person.name if person.name in self._config.quotas.users else ""
-        key = Person(name, person.groups & frozenset(self._config.quotas.groups))
-        if key not in self._known:
-            self._known[key] = effective(self._config, person, self._moment)
-        return self._known[key]
-
-
 def _of(user: str, in_use: Iterable[InUse]) -> list[InUse]:
     return [each for each in in_use if each.holder.user == user]
 
 
 def _limits(quota: Quota) -> Limits:
     return Limits(quota.cpus, quota.memory_bytes, quota.pids)
-
-
-def _using(server: Standing, limits: Limits) -> InUse:
-    return InUse(
-        server.run.holder,
-        server.person.groups,
-        limits.cpus,
-        limits.memory_bytes,
-        limits.pids,
-        server.run.gpus,
-    )
 
 
 def _smaller(asked: Limits, own: Iterable[Pot]) -> Limits:

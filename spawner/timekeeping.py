@@ -18,7 +18,7 @@ from spawner import times
 from spawner.cpu import CpuMeter
 from spawner.desk import Desk
 from spawner.idleness import Answer, Use
-from spawner.quota import Person, Quota, effective
+from spawner.quota import Person, Quota, Quotas
 from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger, StoreError
 from spawner.timepiece import Timepiece, pace
@@ -173,16 +173,10 @@ class Timekeeper:
         }
 
     def _allowed(self, runs: list[Run], living: Mapping[Holder, Living]) -> dict[str, Quota]:
-        config, moment = self._config(), datetime.now().astimezone()
-        known: dict[Person, Quota] = {}
-        found = {}
-        for run in runs:
-            name = run.holder.user if run.holder.user in config.quotas.users else ""
-            person = Person(name, living[run.holder].groups)
-            if person not in known:
-                known[person] = effective(config, person, moment)
-            found[run.name] = known[person]
-        return found
+        quotas = Quotas(self._config(), datetime.now().astimezone())
+        return {
+            run.name: quotas.of(Person(run.holder.user, living[run.holder].groups)) for run in runs
+        }
 
     def _measure(self, runs: list[Run]) -> dict[str, float | None]:
         return {run.name: self._meter.read(run.container) for run in runs}
