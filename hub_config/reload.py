@@ -35,10 +35,12 @@ class Reading:
 class LiveConfig:
     """The configuration that holds now. Whoever looks does so away from the event loop."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str], settled_seconds: float = SETTLED_SECONDS
+    ) -> None:
         """Read the file for the first time; raises ConfigErrors, because nothing holds yet."""
         self.path = path
-        self._environ = environ
+        self._environ, self._settled_seconds = environ, settled_seconds
         self._read = self._seen = _signature(path)
         self._seen_at = time.monotonic()
         self.config = self._first = load(path, environ)
@@ -57,7 +59,7 @@ class LiveConfig:
         found, now = _signature(self.path), time.monotonic()
         if found != self._seen:
             self._seen, self._seen_at = found, now
-        if found == self._read or now - self._seen_at < SETTLED_SECONDS:
+        if found == self._read or now - self._seen_at < self._settled_seconds:
             return False
         self._read = found
         self._load()

@@ -63,15 +63,6 @@ class Updates:
             raise TimeoutError(message)
 
 
-def save(lab: Lab, numbers: str) -> None:
-    """Put a new file in the place of the old one, as editors do."""
-    text = lab.dir.config.read_text()
-    line = next(each for each in text.splitlines() if "default:" in each)
-    new = lab.dir.config.with_suffix(".new")
-    new.write_text(text.replace(line, f"  default: {{{numbers}}}"))
-    new.replace(lab.dir.config)
-
-
 def fill(contender: Contender, servers: int) -> None:
     """Start all servers."""
     users = [f"reload{number}" for number in range(servers)]
@@ -90,7 +81,7 @@ def measure(contender: Contender, servers: int, rounds: int) -> list[float]:
     for number in range(rounds):
         with updates.of(servers):
             began = time.monotonic()
-            save(lab, NUMBERS[number % len(NUMBERS)])
+            lab.dir.save_default(NUMBERS[number % len(NUMBERS)])
         seconds.append(time.monotonic() - began)
         say(f"round {number + 1}: {seconds[-1]:.2f} s")
     return seconds

@@ -137,9 +137,7 @@ def rules_for_ada(lab: Lab, text: str) -> Iterator[None]:
     """The file says this of ada, and the hub has taken notice."""
     before = lab.dir.config.read_text()
     for rules in (before.replace("ada: {servers: 2}", f"ada: {{servers: 2, {text}}}"), before):
-        new = lab.dir.config.with_suffix(".new")
-        new.write_text(rules)
-        new.replace(lab.dir.config)
+        lab.dir.save(rules)
         time.sleep(RELOAD_SECONDS)
         if rules != before:
             yield

@@ -13,7 +13,7 @@ from tests.lib.jupyterlab import Lab as JupyterLab
 from tests.lib.real_lab import RealLab, wait_until
 from tests.lib.small_servers import debian_with_python
 
-PIDS = "pids: 256"
+NUMBERS = "cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256"
 WARNED_SECONDS = 150
 
 
@@ -30,11 +30,7 @@ def lab(engine: docker.DockerClient, labels: dict[str, str]) -> Iterator[RealLab
 
 def rules(lab: RealLab, text: str) -> None:
     """Save other rules about time; they hold within seconds."""
-    before = lab.dir.config.read_text()
-    new = lab.dir.config.with_suffix(".new")
-    begin, _, _ = before.partition(PIDS)
-    new.write_text(f"{begin}{PIDS}, {text}}}\n")
-    new.replace(lab.dir.config)
+    lab.dir.save_default(f"{NUMBERS}, {text}")
 
 
 @pytest.mark.usefixtures("engine")

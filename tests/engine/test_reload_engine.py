@@ -37,17 +37,8 @@ def memory(lab: RealLab) -> Iterator[Memory]:
     """Ada's server, and a kernel in it that keeps a number throughout."""
     lab.start_server("ada")
     yield remember(lab.kernels("ada"), "4711")
-    save(lab, BEGAN)
+    lab.dir.save_default(BEGAN)
     lab.stop_server("ada")
-
-
-def save(lab: RealLab, numbers: str) -> None:
-    """Put a new file in the place of the old one."""
-    text = lab.dir.config.read_text()
-    line = next(each for each in text.splitlines() if "default:" in each)
-    new = lab.dir.config.with_suffix(".new")
-    new.write_text(text.replace(line, f"  default: {{{numbers}}}"))
-    new.replace(lab.dir.config)
 
 
 def limits(lab: RealLab) -> tuple[float, int, int]:
@@ -89,7 +80,7 @@ def test_the_cgroup_of_a_container_that_works_follows(lab: RealLab, memory: Memo
         (BEGAN, (1, GIB, 256)),
     ):
         began = time.monotonic()
-        save(lab, numbers)
+        lab.dir.save_default(numbers)
         until(lambda wanted=wanted: limits(lab) == wanted, f"{wanted}")  # type: ignore[misc]
         print(f"{numbers}: {time.monotonic() - began:.2f} s")
         assert memory.is_kept()
@@ -97,7 +88,7 @@ def test_the_cgroup_of_a_container_that_works_follows(lab: RealLab, memory: Memo
 
 def test_memory_that_a_kernel_holds_is_not_taken_from_it(lab: RealLab, memory: Memory) -> None:
     assert memory.kernels.run(memory.kernel, "held = bytearray(600 << 20)").status == "ok"
-    save(lab, "cpus: 0.5, memory: 512 MiB, shm: 64 MiB, pids: 256")
+    lab.dir.save_default("cpus: 0.5, memory: 512 MiB, shm: 64 MiB, pids: 256")
     until(lambda: limits(lab)[0] == 0.5, "what can follow")
     assert limits(lab)[1] == GIB
     until(lambda: "Your memory limit is now 512 MiB, but your server uses" in late(lab), "words")
@@ -109,7 +100,7 @@ def test_memory_that_a_kernel_holds_is_not_taken_from_it(lab: RealLab, memory: M
 
 
 def test_new_limits_hold(lab: RealLab, memory: Memory) -> None:
-    save(lab, "cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 64")
+    lab.dir.save_default("cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 64")
     until(lambda: limits(lab)[2] == 64, "fewer processes")
     forks = (
         "import os, time\nmade = 0\ntry:\n    while made < 300:\n"

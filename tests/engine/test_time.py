@@ -32,11 +32,8 @@ def lab(engine: docker.DockerClient, labels: dict[str, str]) -> Iterator[RealLab
         debian_with_python(engine, labels) as image,
         RealLab("unix:///var/run/docker.sock", {"quick": image}, build("bundle")) as running,
     ):
-        config = running.dir.config.read_text()
-        assert "pids: 256" in config
-        new = running.dir.config.with_suffix(".new")
-        new.write_text(config.replace("pids: 256", f"pids: 256, idle: {IDLE_SECONDS} s"))
-        new.replace(running.dir.config)
+        numbers = "cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256"
+        running.dir.save_default(f"{numbers}, idle: {IDLE_SECONDS} s")
         running.add_person("ada")
         yield running
 

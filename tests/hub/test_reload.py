@@ -1,21 +1,27 @@
 """Save labhub.yaml, and within seconds it is true, or a sentence says why not."""
 
+import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub_config.reload import LiveConfig
 from hub_config.status import read_status
-from spawner.runs import Run
+from spawner.desk import Desk
+from spawner.live import Live, Told
+from spawner.resize import limits_of
+from spawner.runs import Holder, Run
 from spawner.store import Ledger, Store
 from tests.lib.crash_points import Orders
-from tests.lib.fake_engine import FakeEngine
+from tests.lib.fake_engine import TENSORFLOW, FakeEngine
 from tests.lib.lab import Lab
+from tests.lib.model_hub import LAB
 from tests.lib.node import ROOT
 from tests.lib.person import words
 
@@ -50,10 +56,7 @@ def until(true: Callable[[], object], seconds: float = SOON_SECONDS) -> None:
 
 
 def save(lab: Lab, content: str) -> None:
-    """Put a new file in the place of the old one, as most editors do."""
-    new = lab.dir.config.with_suffix(".new")
-    new.write_text(content)
-    new.rename(lab.dir.config)
+    lab.dir.save(content)
 
 
 def status(lab: Lab) -> dict[str, Any]:
@@ -231,19 +234,58 @@ def test_what_needs_a_new_hub_says_so(lab: Lab, content: str, key: str) -> None:
     assert sentence in words(lab.login("grace").get("/hub/home"))
 
 
-def test_a_thousand_reloads_drop_nobody(lab: Lab, box: Box) -> None:
-    """Every look finds another file; those in between that are wrong change nothing."""
+def test_a_burst_of_a_thousand_saves_drops_nobody(lab: Lab, box: Box) -> None:
+    """Saved as fast as a disk can; the hub reads what it meets, and at last the last one."""
     before = lab.api("GET", "users/ada").json()["servers"][""]
-    stamp = time.time_ns()
     for number in range(1000):
         content = text(cpus=1 + number % 2) if number % 10 else "wrong: yes"
         lab.dir.config.write_text(f"{content}# {number}\n")
-        os.utime(lab.dir.config, ns=(stamp, stamp + number * 1_000_000))
     save(lab, text(cpus=1.5))
     until(lambda: box.limits()[0] == 1.5)
     after = lab.api("GET", "users/ada").json()["servers"][""]
     assert box.runs()
     assert (after["started"], after["ready"]) == (before["started"], True)
+
+
+class Hub:
+    """A hub with one server, as far as limits go."""
+
+    def standing(self) -> dict[Holder, Told]:
+        return {Holder("ada", ""): Told(frozenset(), {})}
+
+
+async def test_a_thousand_reloads_drop_nobody(
+    tmp_path: Path, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one is read, and followed by a container that runs throughout; wrong ones are not."""
+    monkeypatch.setenv("DOCKER_HOST", fake_engine.url)
+    path = tmp_path / "labhub.yaml"
+    path.write_text(text())
+    config = LiveConfig(path, {}, settled_seconds=0)
+    desk = Desk(dataclasses.replace(LAB, state_dir=tmp_path, proc_dir=Path("/proc")))
+    limits = {"CpuPeriod": 100_000, "CpuQuota": 100_000, "Memory": GIB, "PidsLimit": 256}
+    labels = {"labhub.instance": LAB.name, "labhub.role": "server", "labhub.user": "ada"}
+    body = {"Image": TENSORFLOW, "Labels": labels, "HostConfig": limits}
+    name = f"{LAB.name}-ada"
+    container = await desk.engine.create(name, body)
+    await desk.engine.start(container)
+    run = Run(name, Holder("ada", ""), "image", GIB, datetime.now(UTC), container, cpus=1, pids=256)
+    desk.store.transact(lambda ledger: ledger.begin(run))
+    live, before = Live(desk, Hub(), config), await desk.engine.container(container)
+    wrong = 0
+    for number in range(1, 1001):
+        is_wrong = number % 10 == 0
+        wrong += is_wrong
+        path.write_text(f"{'wrong: yes' if is_wrong else text(cpus=1 + number % 3)}# {number}\n")
+        assert config.look()
+        assert bool(config.reading.errors) is is_wrong
+        assert not await live.round()
+    now = await desk.engine.container(container)
+    updates = len(fake_engine.calls_to("POST", f"/{container}/update$"))
+    await desk.engine.remove(container)
+    desk.engine.close()
+    assert (now.status, now.started_at, wrong) == ("running", before.started_at, 100)
+    assert (limits_of(now.made.host_config).cpus, updates) == (config().quotas.default.cpus, 900)
 
 
 # what cannot be

@@ -76,9 +76,8 @@ def until(true: Callable[[], object], seconds: float = 10) -> None:
 
 def rules(lab: Lab, text: str) -> None:
     """Save other rules about time, and wait until they hold."""
-    new, before = lab.dir.config.with_suffix(".new"), loads(lab)
-    new.write_text(CONFIG % (f", {text}" if text else ""))
-    new.replace(lab.dir.config)
+    before = loads(lab)
+    lab.dir.save(CONFIG % (f", {text}" if text else ""))
     until(lambda: loads(lab) > before)
 
 

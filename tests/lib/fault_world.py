@@ -138,11 +138,9 @@ class World:
     def give(self, user: str, cpus: float) -> None:
         """Save labhub.yaml with another number for one person."""
         with self._saving:
-            path = self.lab.dir.config
-            lines = [line for line in path.read_text().splitlines() if f"    {user}:" not in line]
-            new = path.with_suffix(".new")
-            new.write_text("\n".join([*lines, f"    {user}: {{cpus: {cpus}}}", ""]))
-            new.replace(path)
+            lines = self.lab.dir.config.read_text().splitlines()
+            others = [line for line in lines if f"    {user}:" not in line]
+            self.lab.dir.save("\n".join([*others, f"    {user}: {{cpus: {cpus}}}", ""]))
 
     # what is
 

@@ -44,6 +44,18 @@ class InstanceDir:
         self.config.write_text(config)
         self.machine(memory_bytes=1 << 40)
 
+    def save(self, text: str) -> None:
+        """Put another labhub.yaml in the place of this one, as most editors do."""
+        new = self.config.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.config)
+
+    def save_default(self, numbers: str) -> None:
+        """Save it with other numbers for everybody, like `cpus: 2, memory: 1 GiB`."""
+        text = self.config.read_text()
+        line = next(each for each in text.splitlines() if each.startswith("  default:"))
+        self.save(text.replace(line, f"  default: {{{numbers}}}"))
+
     def machine(self, memory_bytes: int, *, free_bytes: int | None = None) -> None:
         """Let the machine have so much memory; the hub takes notice within ten seconds."""
         free = memory_bytes if free_bytes is None else free_bytes
