@@ -94,7 +94,7 @@ def stopping(case: Case) -> str:
 
 def resizing(case: Case) -> str:
     """Let a server that runs follow labhub.yaml, which nobody may notice but its limits."""
-    case.world.give(case.user, 1.5)
+    case.world.give_another_number(case.user)
     case.wait_for_hit()
     return "running"
 

@@ -4,6 +4,7 @@ Each case has a victim, whose calls meet the fault, and an image of its own, whi
 has looked into. The bystander's server runs throughout; somebody else starts all the time.
 """
 
+import itertools
 import json
 import queue
 import re
@@ -79,7 +80,7 @@ class World:
         self._free: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._names = [f"victim{number}" for number in range(victims)]
         self._before: object = None
-        self._saving = threading.Lock()
+        self._saving, self._numbers = threading.Lock(), itertools.count(1)
 
     def __enter__(self) -> Self:
         """Start everything, and the bystander's server."""
@@ -135,9 +136,10 @@ class World:
         """Stop a server."""
         return self.lab.api("DELETE", f"users/{user}/server")
 
-    def give(self, user: str, cpus: float) -> None:
-        """Save labhub.yaml with another number for one person."""
+    def give_another_number(self, user: str) -> None:
+        """Save labhub.yaml with a number of processors for one person that nobody had before."""
         with self._saving:
+            cpus = 1 + next(self._numbers) / 100
             lines = self.lab.dir.config.read_text().splitlines()
             others = [line for line in lines if f"    {user}:" not in line]
             self.lab.dir.save("\n".join([*others, f"    {user}: {{cpus: {cpus}}}", ""]))
