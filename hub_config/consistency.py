@@ -1,6 +1,6 @@
 """What is wrong with a file although each key of it is right by itself. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hub_config.document import Document, Path, Problem
@@ -17,6 +17,33 @@ def contradictions(config: Config, document: Document) -> list[Problem]:
     """Return all such problems, each at its place."""
     found = [*_images(config), *_totals(config), *_schedules(config), *_shared(config)]
     return [Problem(document.value_at(path), path, text) for path, text in found]
+
+
+def is_doubtful(path: Path, problems: Iterable[Problem]) -> bool:
+    """Say whether what is wrong there may be so only because something else could not be read."""
+    others = set(NUMBERS) - {path[-1]} if path[3:4] == ("total",) else set()
+    wrong = [each.path for each in problems if not others.intersection(each.path)]
+    return any(_is_part(each, other) for other in _compared(path) for each in wrong)
+
+
+def _compared(path: Path) -> tuple[Path, ...]:
+    """Return what the value at a path is held against."""
+    match path:
+        case ("quotas", "groups", name, "total", _):
+            return ("quotas", "groups", name), ("quotas", "default")
+        case ("storage", "shared", _, "mount"):
+            return (("storage", "notebooks"),)
+        case ("storage", "shared", _, "writable_by", _):
+            return ("quotas", "groups"), ("login", "allow")
+        case ("login", *_):
+            return (("login", "provider"),)
+        case _:
+            return ()
+
+
+def _is_part(first: Path, second: Path) -> bool:
+    """Say whether one of them lies within the other."""
+    return all(one == other for one, other in zip(first, second, strict=False))
 
 
 def _images(config: Config) -> Iterator[tuple[Path, str]]:

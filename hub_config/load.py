@@ -3,6 +3,7 @@
 Each error is one sentence: ``file:line:column: key: what is wrong; what to write instead``.
 """
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auth.requirements import problems as login_problems
-from hub_config.consistency import contradictions
+from hub_config.consistency import contradictions, is_doubtful
 from hub_config.document import Document, NotReadableError, Problem, parse
 from hub_config.problems import is_about_key, sentence
 from hub_config.schema import Config, Login, SecretRef
@@ -20,6 +21,8 @@ from hub_config.schema import Config, Login, SecretRef
 FILE_BYTES_MAX = 1024 * 1024
 SECRET_BYTES_MAX = 64 * 1024
 KEY_LENGTH_MAX = 60
+# A key that is taken away may leave another one wrong: so often that is tried.
+PRUNINGS = 4
 SECRETS = ("client_id", "client_secret")
 _NO_FILE = "write one (`labhub config example` prints it), or name another with --config"
 
@@ -170,12 +173,14 @@ def _check(
         for path in empty
         if path not in said
     ]
-    if config is not None:
-        problems += contradictions(config, document)
-    login = config.login if config is not None else _login_in_spite(document, folder, problems)
-    if login is not None:
-        more = [*_login_findings(login, document), *_secret_findings(login, document, environ)]
-        problems += [each for each in more if not _is_said(each.path, problems)]
+    rest = config or _in_spite(document, folder, problems)
+    if rest is not None:
+        more = [*contradictions(rest, document), *_login_problems(rest.login, document, environ)]
+        problems += [
+            each
+            for each in more
+            if not _is_said(each.path, problems) and not is_doubtful(each.path, problems)
+        ]
     return config, problems
 
 
@@ -218,27 +223,34 @@ def _path_in(
     return path, location[-1:] == ("[key]",)
 
 
-def _login_in_spite(document: Document, folder: Path, problems: list[Problem]) -> Login | None:
-    """Return the login without its wrong keys, so that what it lacks is said now and not later."""
-    data = document.data.get("login", {})
-    wrong = {each.path for each in problems if each.path[:1] == ("login",)}
-    if not isinstance(data, dict) or ("login", "provider") in wrong:
-        return None
-    kept = {key: value for key, value in data.items() if ("login", key) not in wrong}
-    if isinstance(kept.get("allow"), dict):
-        rules = kept["allow"].items()
-        kept["allow"] = {k: v for k, v in rules if not any(p[1:3] == ("allow", k) for p in wrong)}
-    for path in wrong:
-        if path[1:2] != ("allow",):
-            kept.pop(str(path[1]) if len(path) > 1 else "", None)
-    try:
-        return Login.model_validate(kept, context={"folder": str(folder.absolute())})
-    except ValidationError:
-        return None
+def _in_spite(document: Document, folder: Path, problems: list[Problem]) -> Config | None:
+    """Return what the file says without its wrong keys, so that all is said now and not later."""
+    data = copy.deepcopy(document.data)
+    wrong = {each.path for each in problems}
+    for _ in range(PRUNINGS):
+        for path in sorted(wrong, key=len):
+            _prune(data, path)
+        try:
+            return Config.model_validate(data, context={"folder": str(folder.absolute())})
+        except ValidationError as error:
+            wrong = {_path_in(found["loc"], data)[0] for found in error.errors(include_url=False)}
+    return None
 
 
-def _login_findings(login: Login, document: Document) -> Iterator[Problem]:
-    """Yield what the provider lacks, and what has no effect with it."""
+def _prune(data: dict[Any, Any], path: tuple[str | int, ...]) -> None:
+    """Take a key away; a list goes as a whole, so that the places of its items stay right."""
+    first, *rest = path or (None,)
+    if rest and isinstance(data.get(first), dict):
+        _prune(data[first], tuple(rest))
+    else:
+        data.pop(first, None)
+
+
+def _login_problems(
+    login: Login, document: Document, environ: Mapping[str, str] | None
+) -> Iterator[Problem]:
+    """Yield what the provider lacks, what has no effect with it, and secrets that are not there."""
+    yield from _secret_findings(login, document, environ)
     for key, text in login_problems(login):
         path = tuple(key.split("."))
         yield Problem(document.key_at(path), path, text)

@@ -127,20 +127,24 @@ def small_machine(lab: Lab, gib: int) -> Iterator[None]:
     """The hub's machine has so much memory; the hub has taken notice."""
     lab.dir.machine(gib << 30)
     time.sleep(LOOK_SECONDS + 1)
-    yield
-    lab.dir.machine(1 << 40)
-    time.sleep(LOOK_SECONDS + 1)
+    try:
+        yield
+    finally:
+        lab.dir.machine(1 << 40)
+        time.sleep(LOOK_SECONDS + 1)
 
 
 @contextmanager
 def rules_for_ada(lab: Lab, text: str) -> Iterator[None]:
     """The file says this of ada, and the hub has taken notice."""
     before = lab.dir.config.read_text()
-    for rules in (before.replace("ada: {servers: 2}", f"ada: {{servers: 2, {text}}}"), before):
-        lab.dir.save(rules)
+    lab.dir.save(before.replace("ada: {servers: 2}", f"ada: {{servers: 2, {text}}}"))
+    time.sleep(RELOAD_SECONDS)
+    try:
+        yield
+    finally:
+        lab.dir.save(before)
         time.sleep(RELOAD_SECONDS)
-        if rules != before:
-            yield
 
 
 def began_earlier(lab: Lab, minutes: int) -> None:

@@ -241,6 +241,63 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines(write: Write) -> No
     ]
 
 
+BOTH = """\
+hub: {bind: here}
+login: {provider: github, client_id: lab, admins: [7]}
+images:
+  one: {title: One, image: a}
+  two: {title: One, image: b, extra: x}
+quotas:
+  default: {pids: many}
+  groups:
+    staff: {memory: 8 GiB, total: {memory: 4 GiB}}
+storage:
+  shared:
+    - {name: data, path: /srv, mount: /data, writable_by: [nobody]}
+host: {reserve: {cpu: 1}}
+"""
+
+
+def test_contradictions_are_told_beside_other_errors(write: Write) -> None:
+    starts = [error.split(": ")[:2] for error in errors_of(write(BOTH), {})]
+    assert starts == [
+        ["labhub.yaml:1:13", "hub.bind"],
+        ["labhub.yaml:2:1", "login.client_secret"],
+        ["labhub.yaml:2:52", "login.admins[0]"],
+        ["labhub.yaml:5:16", "images.two.title"],
+        ["labhub.yaml:5:31", "images.two.extra"],
+        ["labhub.yaml:7:19", "quotas.default.pids"],
+        ["labhub.yaml:9:44", "quotas.groups.staff.total.memory"],
+        ["labhub.yaml:12:60", "storage.shared[0].writable_by[0]"],
+        ["labhub.yaml:13:18", "host.reserve.cpu"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("quotas: {groups: {a: {memory: 8, total: {memory: 4 GiB}}}}", ["memory"]),
+        ("quotas: {groups: {a: {memmory: 2 GiB, total: {memory: 4 GiB}}}}", ["memmory"]),
+        ("quotas: {default: {cpus: x}, groups: {a: {total: {cpus: 1}}}}", ["cpus"]),
+        ("login: {provider: githb, tenant: x}", ["provider"]),
+        (
+            "quotas: {groups: {staff: 5}}\nstorage: {shared: "
+            "[{name: d, path: /d, mount: /d, writable_by: [staff]}]}",
+            ["staff"],
+        ),
+        (
+            "storage: {notebooks: d/x, shared: [{name: d, path: /d, mount: /tf/notebooks/d}]}",
+            ["notebooks"],
+        ),
+    ],
+)
+def test_nothing_is_held_against_what_could_not_be_read(
+    write: Write, text: str, keys: list[str]
+) -> None:
+    found = [error.split(": ")[1].split(".")[-1] for error in errors_of(write(text))]
+    assert found == keys
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     advice = "write one (`labhub config example` prints it), or name another with --config"
     assert errors_of(tmp_path / "labhub.yaml") == [
