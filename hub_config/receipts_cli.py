@@ -12,8 +12,9 @@ from hub_config.instance import InstanceError, read_instance
 from hub_config.sizes import format_bytes, format_share
 from hub_config.tables import table
 from spawner import messages
+from spawner.ledger import RECEIPTS_PER_USER
 from spawner.runs import Kind, Receipt
-from spawner.store import RECEIPTS_PER_USER, Store, StoreError
+from spawner.store import Store, StoreError
 
 HEAD = ("ended", "server", "peak of memory", "why")
 

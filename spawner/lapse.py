@@ -4,7 +4,7 @@ from spawner.lease import Lease, Scene, Ticket
 
 
 def expired(scene: Scene, now: float) -> list[Ticket]:
-    """Return the tickets that nobody has been behind for `ticket_ttl`: they lose their place."""
+    """Return the tickets that nobody has looked at for `ticket_ttl`: they lose their place."""
     bound = now - scene.rules.ticket_ttl
     return [each for each in scene.tickets if each.lost is not None and each.lost <= bound]
 
@@ -23,6 +23,6 @@ def over(scene: Scene, now: float) -> list[Lease]:
     found = [each for each in scene.leases if each.until is not None and each.until <= now]
     if not scene.rules.soft_limit:
         return found
-    waits = any(each.lost is None for each in scene.tickets)
+    waits = any(each.wanted for each in scene.tickets)
     leasable = {each.id for each in scene.devices if each.leasable}
     return [each for each in found if waits and not leasable.isdisjoint(each.devices)]

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from spawner.admission import Refused
 from spawner.devices import Device
 from spawner.runs import Holder
 
 if TYPE_CHECKING:
     from hub_config.schema import Gpus
+
+
+# What there is only so much of, besides devices: a group's name (empty: the machine) and what of
+# it, with how much of that is drawn, or there is.
+Draws = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Lease:
     devices: tuple[str, ...]
     since: float
     until: float | None = None
-    groups: frozenset[str] = frozenset()
+    draws: Draws = field(default_factory=dict)
     late: bool = False
     offered: float | None = None
 
@@ -37,18 +41,19 @@ class Lease:
 class Ticket:
     """A start that wants devices: how many, and for how long at most (None: for ever).
 
-    `priority` is that of the person's groups, `quota` how many devices all servers of the person
-    may have together. `lost` is since when nobody waits behind the ticket (the hub was restarted,
-    the browser is closed): it keeps its place, and others go first meanwhile.
+    It may want none, and only memory of a machine that is full. `priority` is that of the person's
+    groups. One with a `rank` was moved by an admin: above 0 before all others, below 0 behind them.
+    `lost` is since when nobody looks at it (the browser is closed, the hub is down): it keeps its
+    place for a while.
     """
 
     holder: Holder
     wanted: int
     since: float
     asked: float | None = None
-    groups: frozenset[str] = frozenset()
+    draws: Draws = field(default_factory=dict)
     priority: int = 0
-    quota: int | None = None
+    rank: int = 0
     lost: float | None = None
 
 
@@ -78,15 +83,15 @@ def rules(gpus: "Gpus") -> Rules:
 class Scene:
     """All that a decision depends on, but the moment.
 
-    The tickets are in the order of coming. `totals` is how many devices the members of a group may
-    have together, `used` how many device-seconds each user had lately (spawner/recent.py).
+    The tickets are in the order of coming. `caps` is how much there is in all of what servers draw
+    on besides devices, `used` how many device-seconds each user had lately (spawner/recent.py).
     """
 
     rules: Rules
     devices: Sequence[Device]
     leases: Sequence[Lease] = ()
     tickets: Sequence[Ticket] = ()
-    totals: Mapping[str, int] = field(default_factory=dict)
+    caps: Draws = field(default_factory=dict)
     used: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -109,4 +114,4 @@ class Queued:
     eta: float | None
 
 
-Decision = Granted | Queued | Refused
+Decision = Granted | Queued

@@ -27,6 +27,10 @@ STEPS: dict[int, tuple[str, ...]] = {
     3: (  # which GPUs a run has
         "ALTER TABLE runs ADD COLUMN devices JSON DEFAULT '[]' NOT NULL",
     ),
+    4: (  # how it came to them; and the queue
+        "ALTER TABLE runs ADD COLUMN late BOOLEAN DEFAULT '0' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN offered DATETIME",
+    ),
 }
 # The version that this labhub writes.
 SCHEMA = max(STEPS)

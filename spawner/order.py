@@ -35,7 +35,7 @@ def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     for index, ticket in enumerate(tickets):
         cost = _cost(ticket.asked) * costs.get(ticket.holder.user, 1.0)
         score = (1.0 + now - ticket.since) / cost
-        keyed.append((-ticket.priority, -score, ticket.since, index))
+        keyed.append((-ticket.rank, -ticket.priority, -score, ticket.since, index))
     keyed.sort()
     return [tickets[index] for *_, index in keyed]
 
@@ -50,5 +50,10 @@ def _cost(asked: float | None) -> float:
 def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     """Return the tickets that have waited too long for a score to matter, the first one first."""
     step = scene.rules.reserve_after
-    late = [each for each in tickets if now - each.since >= step]
-    return sorted(late, key=lambda each: each.since - each.priority * step)
+    late = [each for each in tickets if _is_late(each, now - step)]
+    return sorted(late, key=lambda each: (-each.rank, each.since - each.priority * step))
+
+
+def _is_late(ticket: Ticket, bound: float) -> bool:
+    """Say whether a ticket stands in the line; whom an admin put first does, at its head."""
+    return ticket.rank > 0 or (ticket.rank == 0 and ticket.since <= bound)

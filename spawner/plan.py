@@ -3,7 +3,7 @@
 A place is free now, or until its lease ends by its limit, and perhaps reserved from some moment
 on. A ticket may start on places that are free now if by its own limit it surely ends before anybody
 else's reserved start on them: that is what lets short requests go ahead of a large one that waits,
-without delaying it (EASY backfill). Totals of groups and quotas of persons are kept in the same
+without delaying it (EASY backfill). Totals of groups and the machine's memory are kept in the same
 way: now, and at each reserved start.
 """
 
@@ -35,38 +35,33 @@ class Place:
 
 @dataclass(slots=True)
 class Pot:
-    """What a group or a person may have together: `most`, and who has how much until when."""
+    """Something there is only `most` of; `spans`: from when until when how much of it is used."""
 
     most: int
-    taken: int = 0
-    ends: list[tuple[float, int]] = field(default_factory=list)
-    reserved: list[tuple[float, int]] = field(default_factory=list)
+    spans: list[tuple[float, float, int]] = field(default_factory=list)
 
-    def add(self, devices: int, until: float) -> None:
-        """Count a lease."""
-        self.taken += devices
-        self.ends.append((until, devices))
+    def add(self, amount: int, begin: float, end: float) -> None:
+        """Count a lease, or a start that is reserved."""
+        self.spans.append((begin, end, amount))
 
     def left_at(self, moment: float) -> int:
-        """Return how much is left at a moment, when reserved starts by then have happened."""
-        gone = sum(devices for until, devices in self.ends if until <= moment)
-        reserved = sum(devices for start, devices in self.reserved if start <= moment)
-        return self.most - self.taken + gone - reserved
+        """Return how much is left at a moment."""
+        used = sum(amount for begin, end, amount in self.spans if begin <= moment < end)
+        return self.most - used
 
-    def fits(self, devices: int, until: float) -> bool:
-        """Return whether so many fit now, and still do at each reserved start before `until`."""
-        if devices > self.most - self.taken:
+    def fits(self, amount: int, begin: float, end: float) -> bool:
+        """Return whether so much is left from one moment to another: there is less at starts."""
+        if amount > self.left_at(begin):
             return False
-        starts = (start for start, _ in self.reserved if start < until)
-        return all(devices <= self.left_at(start) for start in starts)
+        starts = (start for start, _, _ in self.spans if begin < start < end)
+        return all(amount <= self.left_at(start) for start in starts)
 
-    def earliest(self, devices: int, moment: float) -> float:
-        """Return the first moment from this one on at which so many are left."""
-        for until in sorted(until for until, _ in self.ends if until > moment):
-            if devices <= self.left_at(moment):
-                return moment
-            moment = until
-        return moment if devices <= self.left_at(moment) else inf
+    def earliest(self, amount: int, moment: float, length: float) -> float:
+        """Return the first moment from this one on at which so much is left for so long."""
+        for begin in sorted({moment, *(end for _, end, _ in self.spans if end > moment)}):
+            if self.fits(amount, begin, begin + length):
+                return begin
+        return inf
 
 
 class Plan:
@@ -83,28 +78,29 @@ class Plan:
     def may_fit(self, tickets: Iterable[Ticket]) -> bool:
         """Return whether any of these could perhaps start now; says so quickly."""
         if not self.free:
-            return False
+            return any(not each.wanted for each in tickets)
         count, longest = len(self.free), max(each.reserved_at for each in self.free) - self.now
         return any(
             each.wanted <= count and (inf if each.asked is None else each.asked) <= longest
             for each in tickets
         )
 
-    def fitting(self, ticket: Ticket) -> list[Place]:
-        """Return the places that a ticket can start on now; none when it cannot."""
+    def fitting(self, ticket: Ticket) -> list[Place] | None:
+        """Return the places that a ticket can start on now; None when it cannot."""
         if ticket.wanted > len(self.free):
-            return []
+            return None
         until = self.now + _length(ticket)
         found = [each for each in self.free if each.reserved_at >= until]
         if len(found) < ticket.wanted:
-            return []
+            return None
         # A device of one's own, or else the emptiest; of equal ones that which is reserved the
         # soonest: the others are for those who stay longer.
         found.sort(key=lambda each: (each.order[0], each.crowd, each.reserved_at, each.order))
         chosen = list(_different(found, ticket.wanted))
-        if not chosen or not all(pot.fits(ticket.wanted, until) for pot in self._of(ticket)):
-            return []
-        return chosen
+        if len(chosen) < ticket.wanted:
+            return None
+        pots = self._of(ticket)
+        return chosen if all(pot.fits(each, self.now, until) for pot, each in pots) else None
 
     def start(self, ticket: Ticket, chosen: list[Place]) -> None:
         """Let a ticket have these places from now on."""
@@ -115,8 +111,8 @@ class Plan:
             place.after = max(place.after, until)
             for other in self.free:
                 other.crowd += other.device == place.device
-        for pot in self._of(ticket):
-            pot.add(ticket.wanted, until)
+        for pot, amount in self._of(ticket):
+            pot.add(amount, self.now, until)
 
     def reserve(self, ticket: Ticket, part: float = 1.0) -> float:
         """Keep the places that are free the soonest for a ticket; return when it starts.
@@ -127,16 +123,16 @@ class Plan:
             self.places, key=lambda each: (each.after, each.order[0], each.crowd, each.order)
         )
         chosen = list(_different(found, ticket.wanted))
-        start = max((each.after for each in chosen), default=inf)
-        for pot in self._of(ticket):
-            start = max(start, pot.earliest(ticket.wanted, start))
+        start = max((each.after for each in chosen), default=inf if ticket.wanted else self.now)
+        for pot, amount in self._of(ticket):
+            start = max(start, pot.earliest(amount, start, _length(ticket)))
         if start < inf:
             start = self.now + (start - self.now) * part
         for place in chosen:
             place.reserved_at = min(place.reserved_at, start)
             place.after = start + _length(ticket)
-        for pot in self._of(ticket):
-            pot.reserved.append((start, ticket.wanted))
+        for pot, amount in self._of(ticket):
+            pot.add(amount, start, start + _length(ticket))
         return start
 
     def settle(self, ticket: Ticket) -> float:
@@ -144,16 +140,17 @@ class Plan:
 
         It may be before some of theirs where it surely ends before they begin.
         """
-        if chosen := self.fitting(ticket):
-            self.start(ticket, chosen)
+        fitting = self.fitting(ticket)
+        if fitting is not None:
+            self.start(ticket, fitting)
             return self.now
         start, chosen = self._gap(ticket)
         if not chosen:
             return self.reserve(ticket)
         for place in chosen:
             place.free_at = start + _length(ticket)
-        for pot in self._of(ticket):
-            pot.reserved.append((start, ticket.wanted))
+        for pot, amount in self._of(ticket):
+            pot.add(amount, start, start + _length(ticket))
         return start
 
     def _gap(self, ticket: Ticket) -> tuple[float, list[Place]]:
@@ -165,26 +162,22 @@ class Plan:
             open_then = [g for g in gaps if g.free_at <= start and start + length <= g.reserved_at]
             chosen = list(_different(open_then, ticket.wanted))
             pots = self._of(ticket)
-            if chosen and all(pot.earliest(ticket.wanted, start) <= start for pot in pots):
+            if chosen and all(pot.fits(each, start, start + length) for pot, each in pots):
                 return start, chosen
         return inf, []
 
-    def _of(self, ticket: Ticket) -> list[Pot]:
-        """Return what the ticket has to fit into besides the machine."""
-        totals = self._scene.totals
-        groups = ticket.groups & totals.keys() if totals else ()
-        found = [self._pot(("group", group), totals[group]) for group in groups]
-        if ticket.quota is not None:
-            found.append(self._pot(("user", ticket.holder.user), ticket.quota))
-        return found
+    def _of(self, ticket: Ticket) -> list[tuple[Pot, int]]:
+        """Return what the ticket draws on besides devices, and how much of it."""
+        caps = self._scene.caps
+        found = ((key, amount) for key, amount in ticket.draws.items() if amount and key in caps)
+        return [(self._pot(key), amount) for key, amount in found]
 
-    def _pot(self, key: tuple[str, str], most: int) -> Pot:
+    def _pot(self, key: tuple[str, str]) -> Pot:
         if key not in self._pots:
-            pot = self._pots[key] = Pot(most)
-            kind, name = key
+            pot = self._pots[key] = Pot(self._scene.caps[key])
             for lease in self._scene.leases:
-                if name in lease.groups if kind == "group" else name == lease.holder.user:
-                    pot.add(len(lease.devices), ends(lease, self.now))
+                if amount := lease.draws.get(key, 0):
+                    pot.add(amount, self.now, ends(lease, self.now))
         return self._pots[key]
 
 

@@ -14,16 +14,13 @@ One round, whenever something changed:
 The ranking makes the mean wait short, the line bounds the longest: the line alone serves in the
 order of coming with three quarters of the machine.
 
-Who is not there (`lost`) is passed over, and keeps the place in the order.
+Whoever an admin moved comes before all others, or behind them, in both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import takewhile
 
-from spawner.admission import Refused
 from spawner.lease import Decision, Granted, Queued, Scene, Ticket
-from spawner.messages import leases as messages
 from spawner.order import line, ranked
 from spawner.plan import Plan
 from spawner.runs import Holder
@@ -40,8 +37,6 @@ def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
     for lease in scene.leases:
         if lease.holder == ticket.holder:
             return Granted(lease.devices, lease.late)
-    if sentence := refusal(scene, ticket):
-        return Refused(sentence)
     scene = joined(scene, ticket)
     for each, granted in turns(scene, now):
         if each.holder == ticket.holder:
@@ -51,48 +46,34 @@ def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
     return Queued(position, _eta(scene, order[:position], now))
 
 
-def refusal(scene: Scene, ticket: Ticket) -> str:
-    """Return why waiting would not help a ticket; empty when it may wait."""
-    user, wanted = ticket.holder.user, ticket.wanted
-    if wanted > len(scene.devices):
-        return messages.more_than_here(len(scene.devices))
-    if ticket.quota is not None:
-        had = sum(len(each.devices) for each in scene.leases if each.holder.user == user)
-        before = takewhile(lambda each: each.holder != ticket.holder, scene.tickets)
-        had += sum(each.wanted for each in before if each.holder.user == user)
-        if wanted + had > ticket.quota:
-            return messages.more_than_quota(ticket.quota, had)
-    for group in sorted(ticket.groups & scene.totals.keys()):
-        if wanted > scene.totals[group]:
-            return messages.more_than_total(group, scene.totals[group])
-    return ""
-
-
 def turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
     """Yield each ticket that may start now, with its devices; together they fit."""
     plan = Plan(scene, now)
-    if not plan.free:
+    tickets = scene.tickets
+    if not plan.free and all(each.wanted for each in tickets):
         return
-    present = [each for each in scene.tickets if each.lost is None]
     done: set[Holder] = set()
-    for ticket, granted in _by_line(scene, plan, present):
+    for ticket, granted in _by_line(scene, plan):
         done.add(ticket.holder)
         if granted is not None:
             yield ticket, granted
     if done:
-        present = [each for each in present if each.holder not in done]
-    yield from _by_rank(scene, plan, present)
+        tickets = [each for each in tickets if each.holder not in done]
+    yield from _by_rank(scene, plan, tickets)
 
 
-def _by_rank(scene: Scene, plan: Plan, tickets: list[Ticket]) -> Iterator[tuple[Ticket, Granted]]:
+def _by_rank(
+    scene: Scene, plan: Plan, tickets: Sequence[Ticket]
+) -> Iterator[tuple[Ticket, Granted]]:
     """Yield the tickets that start by the ranking, or in the gaps before a reserved start."""
     if not plan.may_fit(tickets):
         return
-    reserved = False
+    reserved, devices_only = False, all(each.wanted for each in tickets)
     for ticket in ranked(scene, tickets, plan.now):
-        if not plan.free:
+        if devices_only and not plan.free:
             return
-        if chosen := plan.fitting(ticket):
+        chosen = plan.fitting(ticket)
+        if chosen is not None:
             plan.start(ticket, chosen)
             yield ticket, Granted(tuple(each.device for each in chosen))
         elif not reserved:
@@ -100,17 +81,15 @@ def _by_rank(scene: Scene, plan: Plan, tickets: list[Ticket]) -> Iterator[tuple[
             reserved = True
 
 
-def _by_line(
-    scene: Scene, plan: Plan, present: list[Ticket]
-) -> Iterator[tuple[Ticket, Granted | None]]:
+def _by_line(scene: Scene, plan: Plan) -> Iterator[tuple[Ticket, Granted | None]]:
     """Yield the tickets whose turn it is by the line; without devices the one that has to wait."""
-    most = LINE_SHARE * len(plan.places)
+    most = LINE_SHARE * len(plan.places) or 1
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    for ticket in line(scene, present, plan.now) if lent < most else ():
-        if not plan.free or lent >= most:
+    for ticket in line(scene, scene.tickets, plan.now) if lent < most else ():
+        if lent >= most:
             return
         chosen = plan.fitting(ticket)
-        if not chosen:
+        if chosen is None:
             plan.reserve(ticket, EXPECTED_PART)
             yield ticket, None
             return
@@ -161,6 +140,5 @@ def what_if(
     for length in lengths:
         asking = replace(ticket, asked=length)
         decision = decide(scene, asking, now)
-        if not isinstance(decision, Refused):
-            found.append((length, now if isinstance(decision, Granted) else decision.eta))
+        found.append((length, now if isinstance(decision, Granted) else decision.eta))
     return found

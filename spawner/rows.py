@@ -28,6 +28,8 @@ runs = sa.Table(
     sa.Column("shm_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("groups", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("devices", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("late", sa.Boolean, nullable=False, server_default="0"),
+    sa.Column("offered", sa.DateTime),
     sa.Column("session_seconds", sa.Integer),
     sa.Column("idle_seconds", sa.Integer),
     sa.Column("extend_seconds", sa.Integer),
@@ -73,13 +75,15 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "name": run.name,
         **run.holder._asdict(),
         "image": run.image,
-        "began": _utc(run.began),
+        "began": utc(run.began),
         "container": run.container,
         "stop": run.stop,
         "actor": run.actor,
         "gpus": run.gpus,
         "shm_bytes": run.shm_bytes,
         "devices": list(run.devices),
+        "late": run.late,
+        "offered": utc_or_never(run.offered),
         **size_of_run(run),
         **times_of_run(run),
     }
@@ -101,12 +105,12 @@ def times_of_run(run: Run) -> dict[str, Any]:
         "session_seconds": run.session_seconds,
         "idle_seconds": run.idle_seconds,
         "extend_seconds": run.extend_seconds,
-        "ends_at": _utc_or_never(run.ends_at),
-        "extended_at": _utc_or_never(run.extended_at),
+        "ends_at": utc_or_never(run.ends_at),
+        "extended_at": utc_or_never(run.extended_at),
         "chosen_seconds": run.chosen_seconds,
         "extended_seconds": run.extended_seconds,
         "extensions": run.extensions,
-        "warned_at": _utc_or_never(run.warned_at),
+        "warned_at": utc_or_never(run.warned_at),
     }
 
 
@@ -117,7 +121,7 @@ def run_of_row(row: sa.RowMapping) -> Run:
         holder=Holder(row["user"], row["server"]),
         image=row["image"],
         memory_bytes=row["memory_bytes"],
-        began=row["began"].replace(tzinfo=UTC),
+        began=moment(row["began"]),
         container=row["container"],
         stop=Reason(row["stop"]) if row["stop"] is not None else None,
         actor=row["actor"],
@@ -127,15 +131,17 @@ def run_of_row(row: sa.RowMapping) -> Run:
         shm_bytes=row["shm_bytes"],
         groups=frozenset(row["groups"]),
         devices=tuple(row["devices"]),
+        late=row["late"],
+        offered=moment_or_never(row["offered"]),
         session_seconds=row["session_seconds"],
         idle_seconds=row["idle_seconds"],
         extend_seconds=row["extend_seconds"],
-        ends_at=_moment_or_never(row["ends_at"]),
-        extended_at=_moment_or_never(row["extended_at"]),
+        ends_at=moment_or_never(row["ends_at"]),
+        extended_at=moment_or_never(row["extended_at"]),
         chosen_seconds=row["chosen_seconds"],
         extended_seconds=row["extended_seconds"],
         extensions=row["extensions"],
-        warned_at=_moment_or_never(row["warned_at"]),
+        warned_at=moment_or_never(row["warned_at"]),
     )
 
 
@@ -145,7 +151,7 @@ def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
         "run": receipt.run,
         **receipt.holder._asdict(),
         "kind": receipt.kind.value,
-        "at": _utc(receipt.at),
+        "at": utc(receipt.at),
         "reason": receipt.reason.value,
         "limit_bytes": receipt.limit_bytes,
         "exit_code": receipt.exit_code,
@@ -163,7 +169,7 @@ def receipt_of_row(row: sa.RowMapping) -> Receipt:
         run=row["run"],
         holder=Holder(row["user"], row["server"]),
         kind=Kind(row["kind"]),
-        at=row["at"].replace(tzinfo=UTC),
+        at=moment(row["at"]),
         reason=Reason(row["reason"]),
         limit_bytes=row["limit_bytes"],
         exit_code=row["exit_code"],
@@ -175,15 +181,22 @@ def receipt_of_row(row: sa.RowMapping) -> Receipt:
     )
 
 
-def _utc_or_never(moment: datetime | None) -> datetime | None:
-    return None if moment is None else _utc(moment)
+def utc_or_never(moment: datetime | None) -> datetime | None:
+    """Return a time as it is kept; None is never."""
+    return None if moment is None else utc(moment)
 
 
-def _moment_or_never(kept: datetime | None) -> datetime | None:
-    return None if kept is None else kept.replace(tzinfo=UTC)
+def moment_or_never(kept: datetime | None) -> datetime | None:
+    """Return a time that is kept, with its zone; None is never."""
+    return None if kept is None else moment(kept)
 
 
-def _utc(moment: datetime) -> datetime:
+def moment(kept: datetime) -> datetime:
+    """Return a time that is kept, with its zone."""
+    return kept.replace(tzinfo=UTC)
+
+
+def utc(moment: datetime) -> datetime:
     """Return a time as it is kept: in UTC, without saying so."""
     if moment.tzinfo is None:
         message = f"{moment} has no time zone, so nobody knows when that was"

@@ -49,7 +49,9 @@ class Run:
     `groups` are the holder's when it began. No server has 0 cpus or 0 pids: there, it was begun by
     a labhub that did not note them. None of seconds is no limit, None of times is never.
 
-    `devices` are the UUIDs of its GPUs: they are nobody else's until the run has a receipt.
+    `devices` are the UUIDs of its GPUs: they are nobody else's until the run has a receipt. `late`:
+    it waited so long that its turn was overdue. `offered`: nobody was there when its turn came, and
+    since then it is kept for the person; None when they came.
 
     `chosen_seconds` is the session that was asked for, where it is shorter than what the quota
     allows; `extended_seconds` came on top of the session in `extensions` steps, and from
@@ -79,6 +81,8 @@ class Run:
     extensions: int = 0
     warned_at: datetime | None = None
     devices: tuple[str, ...] = ()
+    late: bool = False
+    offered: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ class _World:
         self._running: dict[int, Lease] = {}
         self._ends: list[tuple[float, int]] = []
         self._used: dict[str, Recent] = {}
+        self._caps = {(group, "GPUs"): most for group, most in lab.totals.items()}
 
     def moments(self) -> Iterator[float]:
         """Yield each moment at which something happens, until nothing is left."""
@@ -130,7 +131,7 @@ class _World:
             wanted=request.gpus,
             since=request.arrival,
             asked=request.limit,
-            groups=frozenset({request.group}),
+            draws={(request.group, "GPUs"): request.gpus},
             priority=self._lab.priorities.get(request.group, 0),
         )
 
@@ -141,7 +142,7 @@ class _World:
             self._devices,
             tuple(self._running.values()),
             tuple(self._waiting.values()),
-            self._lab.totals,
+            self._caps,
             {user: recent.then(now, half_life) for user, recent in self._used.items()},
         )
 
@@ -150,7 +151,7 @@ class _World:
         request = self._requests[index]
         del self._waiting[index]
         until = now + request.limit
-        lease = Lease(ticket.holder, granted.devices, now, until, ticket.groups, granted.late)
+        lease = Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late)
         self._running[index] = lease
         self._count(lease, now, len(lease.devices))
         heapq.heappush(self._ends, (now + request.run, index))

@@ -14,156 +14,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from spawner import checkpoint, messages, rows
+from spawner.ledger import Ledger
 from spawner.migrations import SCHEMA, steps_from
-from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.transaction import UnreadableError
 
 BUSY_SECONDS = 20
-RECEIPTS_PER_USER = 1000
 
 T = TypeVar("T")
 
 
 class StoreError(Exception):
     """The store cannot be used; the text is one sentence that names the file and what helps."""
-
-
-class Ledger:
-    """What can be read and written in one transaction; good for nothing after it."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        """Stand on a connection that holds the write lock."""
-        self._connection = connection
-        self.written: list[str] = []
-
-    def begin(self, run: Run) -> None:
-        """Note that a container of this name will be made. One that has ended stays ended."""
-        self._write("begin")
-        if self._end_of(run.name) is None:
-            self._connection.execute(
-                sqlite.insert(rows.runs).on_conflict_do_nothing(),
-                {**rows.row_of_run(run), "kills": 0},
-            )
-
-    def bind(self, name: str, container_id: str) -> None:
-        """Note which container the engine made for an open run."""
-        self._write("bind")
-        self._connection.execute(
-            sa.update(rows.runs).where(rows.runs.c.name == name).values(container=container_id)
-        )
-
-    def note_times(self, run: Run) -> None:
-        """Note until when an open run may go on, and what was made of its user's extensions."""
-        self._write("note_times")
-        self._connection.execute(
-            sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.times_of_run(run))
-        )
-
-    def resize(self, run: Run) -> None:
-        """Note what the server of an open run may use from now on, and its person's groups."""
-        self._write("resize")
-        self._connection.execute(
-            sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.size_of_run(run))
-        )
-
-    def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
-        """Note who wants the holder's open runs to end, and why; who asked first stays."""
-        self._write("ask_stop")
-        mine = rows.runs.c.user == holder.user, rows.runs.c.server == holder.server
-        self._connection.execute(
-            sa.update(rows.runs)
-            .where(*mine, rows.runs.c.stop.is_(None))
-            .values(stop=reason.value, actor=actor)
-        )
-
-    def end(self, receipt: Receipt) -> bool:
-        """Close the run and keep its receipt; False when it has one, and then nothing changes."""
-        self._write("end")
-        if self._end_of(receipt.run) is not None:
-            return False
-        self._connection.execute(sa.delete(rows.runs).where(rows.runs.c.name == receipt.run))
-        self._keep(receipt)
-        return True
-
-    def note_kernel(self, receipt: Receipt, kills: int) -> bool:
-        """Keep a receipt for a kernel when the open run's count of kills has grown to `kills`.
-
-        False, and nothing changes, when it has not, or when the run is not open.
-        """
-        self._write("note_kernel")
-        fewer = rows.runs.c.name == receipt.run, rows.runs.c.kills < kills
-        if not self._connection.execute(
-            sa.update(rows.runs).where(*fewer).values(kills=kills)
-        ).rowcount:
-            return False
-        self._keep(receipt)
-        return True
-
-    def open_runs(self) -> tuple[Run, ...]:
-        """Return all runs that have not ended, oldest first."""
-        return self._read(
-            sa.select(rows.runs).order_by(rows.runs.c.began, rows.runs.c.name), rows.run_of_row
-        )
-
-    def run(self, name: str) -> Run | None:
-        """Return an open run."""
-        return next(
-            iter(self._read(sa.select(rows.runs).where(rows.runs.c.name == name), rows.run_of_row)),
-            None,
-        )
-
-    def receipts(self, user: str, limit: int = 50) -> tuple[Receipt, ...]:
-        """Return the newest receipts of all servers of a user, newest first."""
-        return self._newest(rows.receipts.c.user == user, limit=limit)
-
-    def last(self, holder: Holder) -> Receipt | None:
-        """Return how the holder's server last ended."""
-        mine = rows.receipts.c.user == holder.user, rows.receipts.c.server == holder.server
-        ended = rows.receipts.c.kind == Kind.SERVER.value
-        return next(iter(self._newest(*mine, ended, limit=1)), None)
-
-    def kernels(self, run: str, limit: int = 3) -> tuple[Receipt, ...]:
-        """Return the newest receipts of kernels that were killed in a run, newest first."""
-        killed = rows.receipts.c.kind == Kind.KERNEL.value
-        return self._newest(rows.receipts.c.run == run, killed, limit=limit)
-
-    def _newest(self, *wanted: sa.ColumnElement[bool], limit: int) -> tuple[Receipt, ...]:
-        order = rows.receipts.c.at.desc(), rows.receipts.c.id.desc()
-        return self._read(
-            sa.select(rows.receipts).where(*wanted).order_by(*order).limit(limit),
-            rows.receipt_of_row,
-        )
-
-    def _end_of(self, run: str) -> int | None:
-        """Return the id of the run's receipt."""
-        ended = rows.receipts.c.run == run, rows.receipts.c.kind == Kind.SERVER.value
-        return self._connection.execute(sa.select(rows.receipts.c.id).where(*ended)).scalar()
-
-    def _keep(self, receipt: Receipt) -> None:
-        """Add a receipt, and drop the user's oldest ones beyond what is kept."""
-        self._connection.execute(sa.insert(rows.receipts), rows.row_of_receipt(receipt))
-        mine = rows.receipts.c.user == receipt.holder.user
-        newest = sa.select(rows.receipts.c.id).where(mine).order_by(rows.receipts.c.id.desc())
-        self._connection.execute(
-            sa.delete(rows.receipts).where(
-                mine, rows.receipts.c.id.in_(newest.offset(RECEIPTS_PER_USER).limit(-1))
-            )
-        )
-
-    def _read(
-        self, statement: sa.Select[Any], reader: Callable[[sa.RowMapping], T]
-    ) -> tuple[T, ...]:
-        """Read rows; one that no labhub wrote means that the file is damaged."""
-        try:
-            return tuple(reader(row) for row in self._connection.execute(statement).mappings())
-        except (ValueError, TypeError) as error:
-            raise _UnreadableError(error) from error
-
-    def _write(self, operation: str) -> None:
-        checkpoint.reached(f"store.{operation}:before")
-        self.written.append(operation)
 
 
 class Store:
@@ -208,14 +71,10 @@ class Store:
         try:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
-        except (sa.exc.DBAPIError, sqlite3.Error, _UnreadableError) as error:
+        except (sa.exc.DBAPIError, sqlite3.Error, UnreadableError) as error:
             raise StoreError(_explain(error, str(self.path))) from error
         finally:
             self._lock.release()
-
-
-class _UnreadableError(Exception):
-    """A row holds what was never written."""
 
 
 def _prepare(connection: sa.Connection, path: Path) -> None:

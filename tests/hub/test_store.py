@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spawner import checkpoint, store
+from spawner import ledger as ledger_of_runs
 from spawner.migrations import SCHEMA
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Ledger, Store, StoreError
@@ -171,7 +172,7 @@ def test_a_kernel_of_a_run_that_is_not_open_leaves_nothing(book: Store) -> None:
 def test_only_the_newest_receipts_of_a_user_are_kept(
     book: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "RECEIPTS_PER_USER", 3)
+    monkeypatch.setattr(ledger_of_runs, "RECEIPTS_PER_USER", 3)
     bob = end("b", Holder("bob", ""))
     book.transact(lambda ledger: ledger.end(bob))
     book.transact(lambda ledger: [ledger.end(end(f"r{n}", minute=n)) for n in range(5)])

@@ -2,7 +2,7 @@
 
 1. A device is never in more leases than it has places; a lease never names one twice.
 2. A server has one lease or one ticket, never both, never two.
-3. A person never has more than their quota, nor the members of a group more than its total.
+3. Of nothing more is in use than there is: not of a group's total, not of the machine's memory.
 4. A new lease names only devices that are healthy, not drained and not used by others, and as many
    as were wanted.
 5. Nobody is starved: the first of the line has a latest start, by all limits, which never moves
@@ -41,22 +41,10 @@ def _holders(scene: Scene) -> Iterator[str]:
 
 
 def _sums(scene: Scene) -> Iterator[str]:
-    for group, most in scene.totals.items():
-        had = sum(len(each.devices) for each in scene.leases if group in each.groups)
+    for key, most in scene.caps.items():
+        had = sum(each.draws.get(key, 0) for each in scene.leases)
         if had > most:
-            yield f"the group {group} has {had} devices and may have {most}"
-
-
-def beyond_quota(scene: Scene, quotas: dict[str, int]) -> list[str]:
-    """Return who has more than their quota (rule 3)."""
-    had: Counter[str] = Counter()
-    for lease in scene.leases:
-        had[lease.holder.user] += len(lease.devices)
-    return [
-        f"{user} has {count} devices and may have {quotas[user]}"
-        for user, count in had.items()
-        if count > quotas[user]
-    ]
+            yield f"{had} of {key} are in use, and there are {most}"
 
 
 def wrong_grant(scene: Scene, ticket: Ticket, granted: Granted) -> list[str]:
@@ -65,8 +53,6 @@ def wrong_grant(scene: Scene, ticket: Ticket, granted: Granted) -> list[str]:
     wrong = [f"{ticket.holder} got {each}" for each in granted.devices if each not in leasable]
     if len(granted.devices) != ticket.wanted:
         wrong.append(f"{ticket.holder} wanted {ticket.wanted} and got {granted.devices}")
-    if ticket.lost is not None:
-        wrong.append(f"{ticket.holder} is not there and got {granted.devices}")
     return wrong
 
 
@@ -77,8 +63,7 @@ def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
     """
     if any(each.until is None for each in scene.leases):
         return None
-    present = [each for each in scene.tickets if each.lost is None]
-    first = next(iter(line(scene, present, now)), None)
+    first = next(iter(line(scene, scene.tickets, now)), None)
     plan = Plan(scene, now)
     lent = sum(len(each.devices) for each in scene.leases if each.late)
     if first is None or lent >= LINE_SHARE * len(plan.places):
@@ -89,7 +74,7 @@ def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
 def kept_back(scene: Scene) -> list[str]:
     """Return who waits although nothing is in use (rule 6); called after all turns."""
     free = sum(each.leasable for each in scene.devices)
-    waiting = [each for each in scene.tickets if each.lost is None and each.wanted <= free]
+    waiting = [each for each in scene.tickets if each.wanted <= free]
     if scene.leases or not waiting:
         return []
     return [f"{each.holder} waits for {each.wanted} of {free} idle devices" for each in waiting]
@@ -98,4 +83,4 @@ def kept_back(scene: Scene) -> list[str]:
 def as_lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
     """Return the lease that a ticket becomes."""
     until = None if ticket.asked is None else now + ticket.asked
-    return Lease(ticket.holder, granted.devices, now, until, ticket.groups, granted.late)
+    return Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late)

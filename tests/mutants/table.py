@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(
         "two-receipts",
         "a run may get a second receipt",
-        "spawner/store.py",
+        "spawner/ledger.py",
         "        if self._end_of(receipt.run) is not None:\n            return False\n",
         "",
         STORE,
@@ -165,7 +165,7 @@ MUTANTS = (
     Mutant(
         "last-asked-wins",
         "who asks for the end later replaces who asked first",
-        "spawner/store.py",
+        "spawner/ledger.py",
         ".where(*mine, rows.runs.c.stop.is_(None))",
         ".where(*mine)",
         STORE,

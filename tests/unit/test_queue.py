@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from hub_config.schema import Gpus
-from spawner.admission import Refused
 from spawner.devices import Device
 from spawner.lapse import expired, over, unclaimed
 from spawner.lease import Granted, Lease, Queued, Rules, Scene, Ticket, rules
@@ -117,41 +116,48 @@ def test_nobody_can_tell_when_a_device_is_mended() -> None:
     assert decide(scene(devices=broken), wants("ada"), NOW) == Queued(1, None)
 
 
-@pytest.mark.parametrize(
-    ("leases", "tickets", "mine", "sentence"),
-    [
-        ([], [], wants("ada", 3), "This machine has only 2 GPUs; choose that or less."),
-        ([], [], wants("ada", 2, quota=1), "You may have at most 1 GPU; choose that or less."),
-        (
-            [has("ada", "GPU-a")], [], replace(wants("ada", quota=1), holder=Holder("ada", "two")),
-            "You may have 1 GPU in all, and your other servers have or wait for all of it: "
-            "stop one first.",
-        ),
-        (
-            [], [wants("ada", 1, waited=9)],
-            replace(wants("ada", 2, quota=2), holder=Holder("ada", "two")),
-            "You may have 2 GPUs in all, and your other servers leave 1 GPU: "
-            "choose at most that, or stop another server first.",
-        ),
-        (
-            [], [], wants("ada", 2, groups=frozenset({"students"})),
-            "The group students may have at most 1 GPU in all; choose that or less.",
-        ),
-    ],
-)  # fmt: skip
-def test_what_is_not_waited_for(
-    leases: list[Lease], tickets: list[Ticket], mine: Ticket, sentence: str
-) -> None:
-    found = scene(*leases, tickets=tickets, totals={"students": 1})
-    assert decide(found, mine, NOW) == Refused(sentence)
+STUDENTS = ("students", "GPUs")
 
 
 def test_a_group_waits_for_its_own_members_and_others_go_on() -> None:
-    students = frozenset({"students"})
-    found = scene(has("bob", "GPU-a", groups=students), totals={"students": 1})
-    assert decide(found, wants("ada", groups=students), NOW) == Queued(1, NOW + HOUR)
-    waiting = replace(found, tickets=(wants("ada", groups=students),))
+    found = scene(has("bob", "GPU-a", draws={STUDENTS: 1}), caps={STUDENTS: 1})
+    assert decide(found, wants("ada", draws={STUDENTS: 1}), NOW) == Queued(1, NOW + HOUR)
+    waiting = replace(found, tickets=(wants("ada", draws={STUDENTS: 1}),))
     assert decide(waiting, wants("dan"), NOW) == Granted(("GPU-b",))
+
+
+MEMORY = ("", "memory")
+HALF_FULL = (has("bob", left=HOUR, draws={MEMORY: 32}),)
+
+
+@pytest.mark.parametrize(
+    ("tickets", "mine", "expected"),
+    [
+        pytest.param([], wants("ada", 0, draws={MEMORY: 32}), Granted(()), id="what is free"),
+        pytest.param([], wants("ada", 0, draws={MEMORY: 33}), Queued(1, NOW + HOUR), id="too much"),
+        pytest.param(
+            [wants("dan", 0, waited=9 * HOUR, draws={MEMORY: 64})],
+            wants("ada", 0, asked=2 * HOUR, draws={MEMORY: 1}), Queued(2, NOW + 2 * HOUR),
+            id="a little does not delay the much that was promised",
+        ),
+        pytest.param(
+            [wants("dan", 0, waited=60, asked=HOUR, draws={MEMORY: 64})],
+            wants("ada", 0, asked=HOUR / 2, draws={MEMORY: 1}), Granted(()),
+            id="and may go before it where it surely ends in time",
+        ),
+        pytest.param(
+            [], wants("ada", 1, draws={MEMORY: 64}), Queued(1, NOW + HOUR), id="beside a GPU"
+        ),
+    ],
+)  # fmt: skip
+def test_memory_is_waited_for_like_a_device(
+    tickets: list[Ticket], mine: Ticket, expected: Granted | Queued
+) -> None:
+    found = scene(*HALF_FULL, tickets=tickets, caps={MEMORY: 64})
+    assert decide(found, mine, NOW) == expected
+    without_devices = replace(found, devices=())
+    if not mine.wanted:
+        assert decide(without_devices, mine, NOW) == expected
 
 
 def started(found: Scene) -> list[tuple[str, tuple[str, ...]]]:
@@ -178,8 +184,16 @@ def started(found: Scene) -> list[tuple[str, tuple[str, ...]]]:
             [("ada", ("GPU-b",))], id="the line before the ranking",
         ),
         pytest.param(
-            [wants("ada", waited=9 * HOUR, asked=9 * DAY, lost=NOW - 1), wants("bob", asked=60)],
-            [("bob", ("GPU-b",))], id="who is not there is passed over",
+            [wants("ada", waited=9 * HOUR, lost=NOW - 1), wants("bob", asked=60)],
+            [("ada", ("GPU-b",))], id="nobody has to look at the page all the time",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR, priority=9), wants("bob", asked=9 * DAY, rank=1)],
+            [("bob", ("GPU-b",))], id="whom an admin put first",
+        ),
+        pytest.param(
+            [wants("ada", waited=9 * HOUR, rank=-1), wants("bob", asked=9 * DAY)],
+            [("bob", ("GPU-b",))], id="whom an admin put last",
         ),
         pytest.param(
             [wants("ada", waited=9 * HOUR), wants("bob", waited=10 * HOUR)],
@@ -225,7 +239,7 @@ def test_what_asking_for_less_buys() -> None:
     found = what_if(scene(*FULL, tickets=large), wants("ada"), [HOUR, 4 * HOUR], NOW)
     assert found == [(HOUR, NOW + HOUR), (4 * HOUR, NOW + 27 * HOUR)]
     assert what_if(scene(), wants("ada"), [HOUR], NOW) == [(HOUR, NOW)]
-    assert what_if(scene(), wants("ada", 3), [HOUR], NOW) == []
+    assert what_if(scene(), wants("ada", 3), [HOUR], NOW) == [(HOUR, None)]
 
 
 # what is over
@@ -247,7 +261,7 @@ def test_a_device_is_kept_for_a_while() -> None:
     [
         (True, [], []),
         (True, [wants("cyd")], ["ada"]),
-        (True, [wants("cyd", lost=NOW)], []),
+        (True, [wants("cyd", 0)], []),
         (False, [], ["ada"]),
     ],
 )
@@ -273,12 +287,6 @@ def test_device_time_is_forgotten_by_halves() -> None:
 @pytest.mark.parametrize(
     ("sentence", "expected"),
     [
-        (messages.more_than_here(0), "This machine has no GPU for servers; choose 0."),
-        (
-            messages.total_in_use("students", 4),
-            "The group students may have 4 GPUs in all, and its members have all of it: "
-            "yours is next when they stop theirs.",
-        ),
         (
             messages.position(2, 5400),
             "All GPUs are taken. You are number 2 in the queue; "

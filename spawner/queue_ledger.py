@@ -1,0 +1,81 @@
+"""The queue in the store: starts that wait, and devices that are drained."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from spawner import queue_rows
+from spawner.queue_rows import drains, tickets
+from spawner.runs import Holder
+from spawner.transaction import Transaction
+from spawner.waiting import Drain, Waiting
+
+
+class QueueLedger(Transaction):
+    """What can be read and written of the queue in one transaction."""
+
+    def wait(self, waiting: Waiting) -> None:
+        """Note that a start waits. One that waits already keeps its place, and since when."""
+        self._write("wait")
+        row = queue_rows.row_of_waiting(waiting)
+        kept = ("user", "server", "since", "rank")
+        self._connection.execute(
+            sqlite.insert(tickets)
+            .values(row)
+            .on_conflict_do_update(
+                index_elements=["user", "server"],
+                set_={key: value for key, value in row.items() if key not in kept},
+            )
+        )
+
+    def leave(self, holder: Holder) -> bool:
+        """Note that the holder's start waits no more; False when it did not."""
+        self._write("leave")
+        return bool(self._connection.execute(sa.delete(tickets).where(*_of(holder))).rowcount)
+
+    def look(self, holder: Holder, lost_at: datetime | None) -> None:
+        """Note since when nobody looks at the holder's place, None: somebody does."""
+        self._write("look")
+        lost = None if lost_at is None else queue_rows.utc(lost_at)
+        self._connection.execute(sa.update(tickets).where(*_of(holder)).values(lost_at=lost))
+
+    def lose_all(self, moment: datetime) -> None:
+        """Note that nobody looks at any place from now on: the hub that they looked at ended."""
+        self._write("look")
+        seen = tickets.c.lost_at.is_(None)
+        self._connection.execute(
+            sa.update(tickets).where(seen).values(lost_at=queue_rows.utc(moment))
+        )
+
+    def move(self, holder: Holder, rank: int) -> bool:
+        """Put the holder's start before (rank above 0) or behind all others; False: none waits."""
+        self._write("move")
+        moved = sa.update(tickets).where(*_of(holder)).values(rank=rank)
+        return bool(self._connection.execute(moved).rowcount)
+
+    def tickets(self) -> tuple[Waiting, ...]:
+        """Return all starts that wait, in the order of their coming."""
+        return self._read(sa.select(tickets).order_by(tickets.c.id), queue_rows.waiting_of_row)
+
+    def drain(self, drain: Drain) -> None:
+        """Note that a device gets no new lease. One that is drained already stays as it is."""
+        self._write("drain")
+        self._connection.execute(
+            sqlite.insert(drains).values(queue_rows.row_of_drain(drain)).on_conflict_do_nothing()
+        )
+
+    def undrain(self, device: str) -> bool:
+        """Note that a device gets leases again; False when it was not drained."""
+        self._write("drain")
+        return bool(
+            self._connection.execute(sa.delete(drains).where(drains.c.device == device)).rowcount
+        )
+
+    def drains(self) -> tuple[Drain, ...]:
+        """Return the devices that are drained."""
+        return self._read(sa.select(drains).order_by(drains.c.device), queue_rows.drain_of_row)
+
+
+def _of(holder: Holder) -> tuple[sa.ColumnElement[bool], ...]:
+    return tickets.c.user == holder.user, tickets.c.server == holder.server

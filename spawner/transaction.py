@@ -1,0 +1,36 @@
+"""One transaction of the store: what all parts of the ledger stand on."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from spawner import checkpoint
+
+T = TypeVar("T")
+
+
+class UnreadableError(Exception):
+    """A row holds what was never written."""
+
+
+class Transaction:
+    """A connection that holds the write lock; good for nothing after it."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """Stand on the connection, with nothing written."""
+        self._connection = connection
+        self.written: list[str] = []
+
+    def _read(
+        self, statement: sa.Select[Any], reader: Callable[[sa.RowMapping], T]
+    ) -> tuple[T, ...]:
+        """Read rows; one that no labhub wrote means that the file is damaged."""
+        try:
+            return tuple(reader(row) for row in self._connection.execute(statement).mappings())
+        except (ValueError, TypeError) as error:
+            raise UnreadableError(error) from error
+
+    def _write(self, operation: str) -> None:
+        checkpoint.reached(f"store.{operation}:before")
+        self.written.append(operation)
