@@ -12,9 +12,8 @@ from typing import Any
 import docker
 import pytest
 
-from spawner.container import Server, create_body
 from spawner.devices import Device
-from spawner.quota import Quota
+from tests.lib import gpu_server
 from tests.lib.fake_gpus import install
 from tests.lib.images import build
 from tests.lib.second_engine import SecondEngine
@@ -43,17 +42,7 @@ def our_body(
     image: str, folder: Path, hub_environment: dict[str, str], *devices: Device
 ) -> dict[str, Any]:
     """Return the real create body of a server, made to list GPUs instead of serving."""
-    for name in ("passwd", "group"):
-        (folder / name).write_text("root:x:0:0:root:/root:/bin/sh\n")
-    server = Server(
-        instance="labtest", network="none", bundle="labtest-server", user="ada", server="",
-        key="abcdefghijklmnop", uid=200000, image_key="tensorflow", image=image,
-        volume="labtest-ada", notebooks="/tf/notebooks", root_dir="/tf/notebooks",
-        shell="/bin/sh", passwd_path=str(folder / "passwd"), group_path=str(folder / "group"),
-        quota=Quota(cpus=1, memory_bytes=256 << 20, shm_bytes=16 << 20, pids=64),
-        devices=devices,
-    )  # fmt: skip
-    body = create_body(server, hub_environment)
+    body = gpu_server.our_body(image, folder, hub_environment, *devices)
     return {**body, "Entrypoint": LIST_GPUS, "Cmd": []}
 
 

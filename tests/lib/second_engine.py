@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -111,13 +111,17 @@ class SecondEngine:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.folder / "log").open("ab") as log:
             self._dockerd = subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{self.namespace}", "dockerd"]
+                ["nsenter", f"--net=/run/netns/{self.namespace}", *self._program()]
                 + [f"--{key}={value}" for key, value in options.items()],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 env={"PATH": f"{self._path}:{path}" if self._path else path},
             )
+
+    def _program(self) -> Sequence[str]:
+        """Return the daemon, to be run with its options in the namespace."""
+        return ("dockerd",)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -1,0 +1,153 @@
+"""GPUs handed over by CDI, on an engine that names them itself: whose they are, and whose not.
+
+Only the devices are made up. The kernel says whether a container may use major 195
+(tests/lib/gpu_probe.py), the engine is newer than this machine's, and the hub is the real one.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from spawner.devices import Device
+from tests.lib.fake_cdi import UUIDS, describe
+from tests.lib.gpu_probe import COUNT, FORBIDDEN, Reach, only, probe_inside, probe_once
+from tests.lib.gpu_server import our_body, with_host_config
+from tests.lib.images import build
+from tests.lib.newer_engine import NewerEngine, newer_programs
+from tests.lib.real_lab import RealLab, wait_until
+from tests.lib.small_servers import quick_bundle
+
+NUMBERS = "cpus: 0.5, memory: 256 MiB, shm: 16 MiB, pids: 64, gpus: 2"
+# Who wants how many; together as many as there are.
+WISHES = {"ada": 1, "ben": 1, "cleo": 2, "dan": 0}
+ALL = range(COUNT)
+
+
+@pytest.fixture(scope="module")
+def newer(
+    engine: docker.DockerClient,
+    labels: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[NewerEngine]:
+    """An engine that knows four GPUs, and has an image that wants all of them."""
+    machine = describe(tmp_path_factory.mktemp("cdi"))
+    with (
+        newer_programs(engine, labels) as programs,
+        NewerEngine(machine, programs) as own,
+        own.client() as client,
+    ):
+        wants_all = "ENV PATH=/usr/bin:/bin NVIDIA_VISIBLE_DEVICES=all"
+        client.images.get(own.take_image(engine, build("base", "trixie"), wants_all)).tag("debian")
+        yield own
+
+
+@pytest.fixture(scope="module")
+def client(newer: NewerEngine) -> Iterator[docker.DockerClient]:
+    """A client of that engine."""
+    with newer.client() as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def lab(newer: NewerEngine, client: docker.DockerClient) -> Iterator[RealLab]:
+    """A labhub on that engine, with everybody's server running."""
+    with quick_bundle(client, "debian", {}) as bundle:
+        running = RealLab(newer.url, {"debian": "debian"}, bundle, address=newer.address)
+        running.dir.save_default(NUMBERS)
+        with running:
+            for name, count in WISHES.items():
+                running.add_person(name)
+                running.api("POST", f"users/{name}/server", json={"gpus": count})
+            assert running.said() == dict.fromkeys(WISHES, "ready"), running.logs()
+            yield running
+            for name in WISHES:
+                running.stop_server(name)
+
+
+@pytest.fixture(autouse=True)
+def stories_on_failure(
+    request: pytest.FixtureRequest, newer: NewerEngine, client: docker.DockerClient
+) -> Iterator[None]:
+    """When a test failed, print what the engine, its containers and the hub wrote."""
+    yield
+    report = getattr(request.node, "labhub_report", None)
+    if report is not None and report.failed:
+        print(newer.log()[-3000:])
+        for each in client.containers.list(all=True):
+            print(f"--- {each.name} {each.status}\n{each.logs(tail=40).decode(errors='replace')}")
+        if "lab" in request.fixturenames:
+            print(request.getfixturevalue("lab").logs())
+
+
+def leases(lab: RealLab) -> dict[str, list[int]]:
+    """Return the numbers of the GPUs that the store says everybody has."""
+    runs = lab.store().transact(lambda ledger: ledger.open_runs())
+    return {run.holder.user: sorted(map(UUIDS.index, run.devices)) for run in runs}
+
+
+def reach(lab: RealLab, client: docker.DockerClient, user: str = "") -> dict[str, Reach]:
+    """Return what everybody's server can open."""
+    return {box.user: probe_inside(client, box.id, user) for box in lab.boxes()}
+
+
+def test_the_hub_learns_from_the_engine_which_there_are(lab: RealLab) -> None:
+    listed = json.loads(lab.cli("device", "list", "--json"))
+    assert sorted(each["id"] for each in listed) == sorted(UUIDS)
+
+
+@pytest.mark.parametrize("user", ["", "0"], ids=["as themselves", "as root"])
+def test_everybody_reaches_their_own_and_no_other(
+    lab: RealLab, client: docker.DockerClient, user: str
+) -> None:
+    mine = leases(lab)
+    assert {name: len(numbers) for name, numbers in mine.items()} == WISHES
+    assert sorted(number for numbers in mine.values() for number in numbers) == list(ALL)
+    expected = {name: only(*numbers) for name, numbers in mine.items()}
+    assert reach(lab, client, user) == expected
+
+
+def test_new_limits_of_a_server_that_runs_leave_it_its_gpus(
+    lab: RealLab, client: docker.DockerClient
+) -> None:
+    def quotas() -> set[int]:
+        found = (client.api.inspect_container(box.id) for box in lab.boxes())
+        return {each["HostConfig"]["CpuQuota"] for each in found}
+
+    before = reach(lab, client)
+    assert quotas() == {50_000}
+    lab.dir.save_default(NUMBERS.replace("cpus: 0.5", "cpus: 0.4"))
+    wait_until(lambda: quotas() == {40_000}, "new limits everywhere")
+    assert reach(lab, client) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, only(2), id="as it is"),
+        pytest.param(
+            {"CapDrop": [], "CapAdd": ["MKNOD"]},
+            only(2, others=FORBIDDEN),
+            id="where root may make nodes, the kernel still forbids to open them",
+        ),
+        pytest.param(
+            {"CapDrop": [], "DeviceCgroupRules": ["c 195:* rwm"]},
+            only(*ALL),
+            id="where it is not told to, all are open",
+        ),
+        pytest.param(
+            {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]},
+            only(*ALL),
+            id="where all were asked for, all are open",
+        ),
+    ],
+)
+def test_what_keeps_the_others_away(
+    client: docker.DockerClient, tmp_path: Path, changes: dict[str, Any], expected: Reach
+) -> None:
+    body = our_body("debian", tmp_path, {}, Device(UUIDS[2], by_cdi=True))
+    body["User"] = "0:0"
+    assert probe_once(client, with_host_config(body, **changes)) == expected
