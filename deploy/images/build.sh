@@ -33,6 +33,8 @@ base() {
 }
 
 base_from_debian() {
+    command -v mmdebstrap >/dev/null ||
+        die "mmdebstrap is missing; install it (apt-get install mmdebstrap) and run this again"
     require_free_mib 1500 "the base image"
     say "no registry answers: making $local_tag from Debian's archive (about one minute) …"
     started=$(date +%s)

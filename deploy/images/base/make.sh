@@ -7,10 +7,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 mirror=${LABHUB_DEBIAN_MIRROR:-}
 security=${LABHUB_DEBIAN_SECURITY_MIRROR:-${mirror%/debian}/debian-security}
 
-command -v mmdebstrap >/dev/null || {
-    echo "error: mmdebstrap is missing; install it (apt-get install mmdebstrap) and run this again" >&2
-    exit 1
-}
 # apt reads the keys as its own user, so they must lie where everybody may read.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
