@@ -31,6 +31,7 @@ ELSEWHERE = {
     "receipts": "hub_config.receipts_cli",
     "simulate": "hub_config.simulate_cli",
     "status": "hub_config.status_cli",
+    "usage": "hub_config.usage_cli",
     "user": "auth.local.cli",
 }
 

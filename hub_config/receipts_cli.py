@@ -35,7 +35,7 @@ def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: 
     """Print when and why a user's servers ended, newest first."""
     try:
         state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
-        _require_known(state_dir / "identity.sqlite", user)
+        require_known(state_dir / "identity.sqlite", user)
         found = _receipts(state_dir / "labhub.sqlite", user)
     except (InstanceError, StoreError) as error:
         raise click.ClickException(str(error)) from None
@@ -47,7 +47,7 @@ def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: 
         click.echo("\n".join(lines) or f"No server of {user} has ended yet.")
 
 
-def _require_known(path: Path, user: str) -> None:
+def require_known(path: Path, user: str) -> None:
     """Refuse a name that nobody ever signed in with."""
     if not path.exists() or not _has_signed_in(path, user):  # opening a book would begin one
         raise click.ClickException(

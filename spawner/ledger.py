@@ -1,4 +1,6 @@
-"""What can be read and written in one transaction of the store: runs and receipts."""
+"""What can be read and written in one transaction of the store: runs, receipts, what was used."""
+
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -6,11 +8,12 @@ from sqlalchemy.dialects import sqlite
 from spawner import rows
 from spawner.queue_ledger import QueueLedger
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.uses_ledger import UsesLedger
 
 RECEIPTS_PER_USER = 1000
 
 
-class Ledger(QueueLedger):
+class Ledger(QueueLedger, UsesLedger):
     """What can be read and written in one transaction; good for nothing after it."""
 
     def begin(self, run: Run) -> None:
@@ -21,6 +24,7 @@ class Ledger(QueueLedger):
                 sqlite.insert(rows.runs).on_conflict_do_nothing(),
                 {**rows.row_of_run(run), "kills": 0},
             )
+            self._begin_span(run.name)
 
     def bind(self, name: str, container_id: str) -> None:
         """Note which container the engine made for an open run."""
@@ -42,6 +46,7 @@ class Ledger(QueueLedger):
         self._connection.execute(
             sa.update(rows.runs).where(rows.runs.c.name == name).values(name=new)
         )
+        self._rename_spans(name, new)
 
     def note_times(self, run: Run) -> None:
         """Note until when an open run may go on, and what was made of its user's extensions."""
@@ -50,12 +55,14 @@ class Ledger(QueueLedger):
             sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.times_of_run(run))
         )
 
-    def resize(self, run: Run) -> None:
+    def resize(self, run: Run, at: datetime | None = None) -> None:
         """Note what the server of an open run may use from now on, and its person's groups."""
         self._write("resize")
+        self._begin_span(run.name)
         self._connection.execute(
             sa.update(rows.runs).where(rows.runs.c.name == run.name).values(rows.size_of_run(run))
         )
+        self._resize_span(run.name, at or datetime.now(UTC))
 
     def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
         """Note who wants the holder's open runs to end, and why; who asked first stays."""
@@ -72,6 +79,8 @@ class Ledger(QueueLedger):
         self._write("end")
         if self._end_of(receipt.run) is not None:
             return False
+        self._begin_span(receipt.run)
+        self._end_span(receipt.run, receipt.at)
         self._connection.execute(sa.delete(rows.runs).where(rows.runs.c.name == receipt.run))
         self._keep(receipt)
         return True

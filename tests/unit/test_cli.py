@@ -236,7 +236,7 @@ def test_every_command_says_what_it_is_for() -> None:
     names = main.list_commands(context)
     assert names == [
         "callback-url", "config", "device", "hub", "lease", "proxy", "quota", "receipts",
-        "simulate", "status", "url", "user",
+        "simulate", "status", "url", "usage", "user",
     ]  # fmt: skip
     for name in names:
         command = main.get_command(context, name)

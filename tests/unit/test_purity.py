@@ -36,6 +36,7 @@ PURE = (
     "spawner/messages/__init__.py",
     "spawner/messages/times.py",
     "spawner/times.py",
+    "spawner/usage.py",
     "spawner/idleness.py",
     "spawner/messages/config.py",
     "spawner/resize.py",
