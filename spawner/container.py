@@ -13,7 +13,7 @@
     storage.shared        Mounts type=bind, mostly read-only     data that is there once for all
     devices               DeviceRequests, by UUID                what nobody else has
     no other GPU          Runtime runc, NVIDIA_VISIBLE_DEVICES   an image that says "all" gets none,
-                          =void (last)                           even with nvidia as the default
+                          =void (last), NOTHING_ELSE             even with nvidia as the default
 
 What is absent is as much a decision: no Privileged, no Binds, no CapAdd, no Devices, no empty
 DeviceRequests (that means all GPUs on most engines), no published ports.
@@ -39,6 +39,17 @@ CPU_PERIOD_MICROSECONDS = 100_000
 OPEN_FILES = 16_384
 STOP_SECONDS = 10
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+
+# What images say to NVIDIA's toolkit, which adds to a server's own GPUs: channels between machines,
+# other drivers' devices, the right to change slices. Empty is no (ref: nvidia-container-toolkit
+# cmd/nvidia-container-runtime-hook/container_config.go, internal/modifier/cdi.go).
+NOTHING_ELSE = dict.fromkeys(
+    (
+        "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_DEVICES", "NVIDIA_MIG_MONITOR_DEVICES",
+        "NVIDIA_GDS", "NVIDIA_MOFED", "NVIDIA_NVSWITCH", "NVIDIA_GDRCOPY",
+    ),
+    "",
+)  # fmt: skip
 
 # What only the store knows of a run otherwise (spawner/recall.py).
 RUN_LABEL = "labhub.run"
@@ -144,7 +155,7 @@ def create_body(
 
 
 def environment(server: Server, hub_environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the container's environment: the hub's, then ours, and the GPU rule last of all."""
+    """Return the container's environment: the hub's, then ours, and the GPU rules last of all."""
     ours = {
         "HOME": server.notebooks,
         "USER": server.user,
@@ -154,9 +165,9 @@ def environment(server: Server, hub_environment: Mapping[str, str]) -> dict[str,
         "JUPYTERHUB_ROOT_DIR": server.root_dir,
         **variables(server.devices, server.notebooks),
     }
-    last = "NVIDIA_VISIBLE_DEVICES"
-    merged = {key: value for key, value in {**hub_environment, **ours}.items() if key != last}
-    return {**merged, last: "void"}
+    last = {**NOTHING_ELSE, "NVIDIA_VISIBLE_DEVICES": "void"}
+    merged = {key: value for key, value in {**hub_environment, **ours}.items() if key not in last}
+    return {**merged, **last}
 
 
 def host_config(server: Server) -> Body:

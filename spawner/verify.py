@@ -17,10 +17,10 @@ from typing import Any
 
 # Never sent, so never there. What an engine leaves out, or writes as null, 0, "" or [], is empty.
 NEVER = (
-    "Binds", "BlkioDeviceReadBps", "CapAdd", "CgroupParent", "Cgroup", "ContainerIDFile",
-    "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuShares", "CpusetCpus", "CpusetMems",
-    "DeviceCgroupRules", "DeviceRequests", "Devices", "ExtraHosts", "GroupAdd", "Links",
-    "NanoCpus", "OomKillDisable", "OomScoreAdj", "PidMode", "PortBindings", "Privileged",
+    "Annotations", "Binds", "BlkioDeviceReadBps", "CapAdd", "CgroupParent", "Cgroup",
+    "ContainerIDFile", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuShares", "CpusetCpus",
+    "CpusetMems", "DeviceCgroupRules", "DeviceRequests", "Devices", "ExtraHosts", "GroupAdd",
+    "Links", "NanoCpus", "OomKillDisable", "OomScoreAdj", "PidMode", "PortBindings", "Privileged",
     "PublishAllPorts", "Sysctls", "UTSMode", "UsernsMode", "VolumeDriver", "VolumesFrom",
 )  # fmt: skip
 # What an engine's own configuration may add to, and never take from.

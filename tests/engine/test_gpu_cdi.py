@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from spawner.devices import Device
-from tests.lib.fake_cdi import UUIDS, describe
+from tests.lib.fake_cdi import RAN, UUIDS, describe, record
 from tests.lib.gpu_probe import COUNT, FORBIDDEN, Reach, only, probe_inside, probe_once
 from tests.lib.gpu_server import our_body, with_host_config
 from tests.lib.images import build
@@ -28,19 +28,23 @@ ALL = range(COUNT)
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the GPUs are described."""
+    return tmp_path_factory.mktemp("cdi")
+
+
+@pytest.fixture(scope="module")
 def newer(
-    engine: docker.DockerClient,
-    labels: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
+    engine: docker.DockerClient, labels: dict[str, str], folder: Path
 ) -> Iterator[NewerEngine]:
-    """An engine that knows four GPUs, and has an image that wants all of them."""
-    machine = describe(tmp_path_factory.mktemp("cdi"))
+    """An engine that knows four GPUs, and has an image that wants all of them, and more."""
     with (
         newer_programs(engine, labels) as programs,
-        NewerEngine(machine, programs) as own,
+        NewerEngine(describe(folder), programs) as own,
         own.client() as client,
     ):
-        wants_all = "ENV PATH=/usr/bin:/bin NVIDIA_VISIBLE_DEVICES=all"
+        library = "/usr/lib/x86_64-linux-gnu/libm.so.6"  # any that is there
+        wants_all = f"ENV PATH=/usr/bin:/bin NVIDIA_VISIBLE_DEVICES=all LD_PRELOAD={library}"
         client.images.get(own.take_image(engine, build("base", "trixie"), wants_all)).tag("debian")
         yield own
 
@@ -110,6 +114,18 @@ def test_everybody_reaches_their_own_and_no_other(
     assert reach(lab, client, user) == expected
 
 
+def test_no_hook_runs_with_what_the_image_says(
+    lab: RealLab, client: docker.DockerClient, folder: Path
+) -> None:
+    """On an older runc a hook without variables of its own has those of the image."""
+    [image] = {client.api.inspect_container(box.id)["Image"] for box in lab.boxes()}
+    says = client.api.inspect_image(image)["Config"]["Env"]
+    assert [each for each in says if each.startswith("LD_PRELOAD=")]
+    written = record(folder).read_text()
+    assert written.count(RAN) == sum(count > 0 for count in WISHES.values())
+    assert "LD_PRELOAD" not in written
+
+
 def test_new_limits_of_a_server_that_runs_leave_it_its_gpus(
     lab: RealLab, client: docker.DockerClient
 ) -> None:
@@ -142,6 +158,11 @@ def test_new_limits_of_a_server_that_runs_leave_it_its_gpus(
             {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]},
             only(*ALL),
             id="where all were asked for, all are open",
+        ),
+        pytest.param(
+            {"Privileged": True},
+            only(*ALL),
+            id="where all rights were given away, all are open",
         ),
     ],
 )

@@ -26,8 +26,8 @@ NONE = "done\n"
 @pytest.fixture(scope="module")
 def gpu_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondEngine]:
     """An engine whose default runtime is NVIDIA's."""
-    programs = tmp_path_factory.mktemp("nvidia")
-    with SecondEngine(install(programs), path=programs) as second:
+    gpus = install(tmp_path_factory.mktemp("nvidia"))
+    with SecondEngine(gpus.daemon, path=gpus.folder) as second:
         yield second
 
 

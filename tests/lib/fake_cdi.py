@@ -1,10 +1,20 @@
-"""Four GPUs that are not there, as NVIDIA's toolkit describes them to engines (CDI)."""
+"""Four GPUs that are not there, as NVIDIA's toolkit describes them to engines (CDI).
+
+With each GPU goes a hook, as the toolkit's updates the container's links to libraries. This one
+only writes down with which variables it is run.
+"""
 
 import json
 from pathlib import Path
 
 UUIDS = tuple(f"GPU-{letter * 8}-0000-0000-0000-000000000000" for letter in "abcd")
 KIND = "nvidia.com/gpu"
+HOOK = """\
+#!/bin/sh
+env >>{record}
+echo "a hook ran" >>{record}
+"""
+RAN = "a hook ran"
 
 
 def describe(folder: Path) -> dict[str, object]:
@@ -16,9 +26,28 @@ def describe(folder: Path) -> dict[str, object]:
         _device(name, [number]) for number, uuid in enumerate(UUIDS) for name in (str(number), uuid)
     ]
     everything = _device("all", range(len(UUIDS)))
-    text = json.dumps({"cdiVersion": "0.5.0", "kind": KIND, "devices": [*devices, everything]})
-    (folder / "nvidia.json").write_text(text)
+    # As the toolkit's hooks were until 1.17.8, without variables of their own.
+    hook = {"hookName": "createContainer", "path": str(_hook(folder)), "args": ["hook"]}
+    description = {
+        "cdiVersion": "0.5.0",
+        "kind": KIND,
+        "devices": [*devices, everything],
+        "containerEdits": {"hooks": [hook]},
+    }
+    (folder / "nvidia.json").write_text(json.dumps(description))
     return {"features": {"cdi": True}, "cdi-spec-dirs": [str(folder)]}
+
+
+def record(folder: Path) -> Path:
+    """Return where the hook writes its variables, and `RAN` after each run."""
+    return folder / "hook-record"
+
+
+def _hook(folder: Path) -> Path:
+    path = folder / "hook"
+    path.write_text(HOOK.format(record=record(folder)))
+    path.chmod(0o755)
+    return path
 
 
 def _device(name: str, numbers: "list[int] | range") -> dict[str, object]:

@@ -1,23 +1,41 @@
 """A machine with NVIDIA's container toolkit and two GPUs, without the GPUs.
 
-`install(folder)` writes two programs: `nvidia-container-runtime`, which like the real one adds the
-hook to every container it creates, and `nvidia-container-runtime-hook`, which like the real one
-obeys the last NVIDIA_VISIBLE_DEVICES of the container's environment and puts device nodes into it.
-The UUIDs of the two are GPU-0 and GPU-1.
+`install(folder)` writes two programs that do what the toolkit's do, as far as it decides which
+devices a container gets:
+
+    nvidia-container-runtime        adds the hook to every container that it creates, and what
+                                    NVIDIA_GDS and its like ask for
+    nvidia-container-runtime-hook   obeys mounts below /var/run/nvidia-container-devices, else the
+                                    last NVIDIA_VISIBLE_DEVICES of the container's variables, and
+                                    with a GPU NVIDIA_IMEX_CHANNELS, too
+
+The UUIDs of the two are GPU-0 and GPU-1. For all else that can be asked for, two devices of the
+same kind stand: 2 is what the runtime gives, 3 a channel that the hook gives. Like the real ones,
+the hook changes the device cgroup behind the engine's back; on cgroup v2 that takes a program in
+the kernel, and here the container only gets the node.
+(ref: github.com/NVIDIA/nvidia-container-toolkit, cmd/nvidia-container-runtime-hook and internal/)
 """
 
+import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from spawner.cgroups import is_version_2
+from tests.lib.gpu_probe import GRANTED, NODE_ALONE
 
 RUNTIME = """\
 import json, os, sys
 from pathlib import Path
 
+GATED = {"NVIDIA_GDS", "NVIDIA_MOFED", "NVIDIA_NVSWITCH", "NVIDIA_GDRCOPY"}
 arguments = sys.argv[1:]
 if "create" in arguments:
     config = Path(arguments[arguments.index("--bundle") + 1], "config.json")
     spec = json.loads(config.read_text())
-    hook = {"path": HOOK, "args": [HOOK, "prestart"]}
+    environment = dict(pair.partition("=")[::2] for pair in spec["process"]["env"])
+    gated = any(environment.get(each) == "enabled" for each in GATED)
+    hook = {"path": HOOK, "args": [HOOK, "prestart", *["gated"] * gated]}
     spec.setdefault("hooks", {}).setdefault("prestart", []).append(hook)
     config.write_text(json.dumps(spec))
 os.execvp("runc", ["runc", *arguments])
@@ -27,31 +45,74 @@ HOOK = """\
 import json, os, sys
 from pathlib import Path
 
+ROOT = "/var/run/nvidia-container-devices/"
 state = json.load(sys.stdin)
 bundle = Path(state.get("bundle") or state["bundlePath"])
 spec = json.loads((bundle / "config.json").read_text())
 environment = dict(pair.partition("=")[::2] for pair in spec["process"]["env"])
-wanted = environment.get("NVIDIA_VISIBLE_DEVICES", "")
-if wanted in {"", "void", "none"}:
-    sys.exit(0)
-numbers = ["0", "1"] if wanted == "all" else wanted.split(",")
+mounted = [
+    each["destination"].removeprefix(ROOT) for each in spec["mounts"]
+    if each["source"] == "/dev/null" and each["destination"].startswith(ROOT)
+]
+wanted = ",".join(mounted) or environment.get("NVIDIA_VISIBLE_DEVICES", "")
+numbers = []
+if wanted not in {"", "void", "none"}:
+    names = ["0", "1"] if wanted == "all" else wanted.split(",")
+    numbers = [int(each.removeprefix("GPU-")) for each in names]
+    numbers += [2] if "gated" in sys.argv else []
+    numbers += [3] if environment.get("NVIDIA_IMEX_CHANNELS") else []
+with open(CALLS, "a") as calls:
+    calls.write(json.dumps({"id": state["id"], "devices": numbers}) + "\\n")
 root = Path("/proc", str(state["pid"]), "root", *(bundle / spec["root"]["path"]).parts[1:])
-for number in (each.removeprefix("GPU-") for each in numbers):
-    node = root / "dev" / f"nvidia{int(number)}"
-    os.mknod(node, 0o20666, os.makedev(195, int(number)))
-    os.chmod(node, 0o666)
+groups = Path("/proc", str(state["pid"]), "cgroup").read_text().split()
+[group] = [line.split(":", 2)[2] for line in groups if ":devices:" in line] or [None]
+for number in numbers:
+    if group is not None:
+        allow = Path("/sys/fs/cgroup/devices" + group, "devices.allow")
+        allow.write_text(f"c 195:{number} rw")
+    node = root / "dev" / f"nvidia{number}"
+    if not node.exists():
+        os.mknod(node, 0o20666, os.makedev(195, number))
+        os.chmod(node, 0o666)
 """
 
+# What is met at the node of a device that the hook gave.
+HOOKED = NODE_ALONE if is_version_2(Path("/sys/fs/cgroup")) else GRANTED
 
-def install(folder: Path) -> dict[str, object]:
-    """Write both programs; return the daemon.json of a machine where nvidia is the default."""
+
+@dataclass(frozen=True, slots=True)
+class FakeGpus:
+    """The programs in their folder, and what they were asked for."""
+
+    folder: Path
+
+    @property
+    def daemon(self) -> dict[str, object]:
+        """The daemon.json of a machine where nvidia is the default."""
+        path = self.folder / "nvidia-container-runtime"
+        return {
+            "default-runtime": "nvidia",
+            "runtimes": {"nvidia": {"path": str(path), "runtimeArgs": []}},
+        }
+
+    def calls(self) -> list[tuple[int, ...]]:
+        """Return which devices each call of the hook gave, the oldest first."""
+        lines = _calls(self.folder).read_text().splitlines()
+        return [tuple(json.loads(line)["devices"]) for line in lines]
+
+
+def install(folder: Path) -> FakeGpus:
+    """Write both programs."""
     hook = folder / "nvidia-container-runtime-hook"
     runtime = folder / "nvidia-container-runtime"
-    begin = f"#!{sys.executable}\nHOOK = {str(hook)!r}\n"
+    calls = _calls(folder)
+    calls.write_text("")
+    begin = f"#!{sys.executable}\nHOOK = {str(hook)!r}\nCALLS = {str(calls)!r}\n"
     for path, code in ((hook, HOOK), (runtime, RUNTIME)):
         path.write_text(begin + code)
         path.chmod(0o755)
-    return {
-        "default-runtime": "nvidia",
-        "runtimes": {"nvidia": {"path": str(runtime), "runtimeArgs": []}},
-    }
+    return FakeGpus(folder)
+
+
+def _calls(folder: Path) -> Path:
+    return folder / "calls"

@@ -14,17 +14,19 @@ COUNT = 4
 GRANTED = "ENXIO"
 FORBIDDEN = "EPERM"
 ABSENT = "absent"  # no node, and none can be made
+NODE_ALONE = "EPERM at a node that is there"  # somebody gave the node, and not the permission
 
 _MKNOD = 133  # Linux on x86_64
 _PROBE = f"""
 use Fcntl;
 for my $n (0..{COUNT - 1}) {{
-    my $at = "/dev/nvidia$n";
+    my ($at, $whose) = ("/dev/nvidia$n", "there");
     if (!-e $at) {{
+        $whose = "made";
         $at = "/tmp/made-$n-$$";
-        if (syscall({_MKNOD}, $at, 020666, (195 << 8) | $n) != 0) {{ print "$n absent\\n"; next }}
+        if (syscall({_MKNOD}, $at, 020666, (195 << 8) | $n) != 0) {{ print "$n none 0\\n"; next }}
     }}
-    print "$n ", (sysopen(my $file, $at, O_RDWR) ? 0 : $!+0), "\\n";
+    print "$n $whose ", (sysopen(my $file, $at, O_RDWR) ? 0 : $!+0), "\\n";
 }}
 """
 COMMAND = ("perl", "-e", _PROBE)
@@ -34,17 +36,20 @@ Reach = Mapping[int, str]
 
 def read(output: str) -> Reach:
     """Return by number what the probe met."""
-    pairs = (line.split() for line in output.splitlines())
-    return {int(number): _word(found) for number, found in pairs}
+    parts = (line.split() for line in output.splitlines())
+    return {int(number): _met(whose, int(code)) for number, whose, code in parts}
 
 
-def _word(found: str) -> str:
-    return errno.errorcode.get(int(found), "opened") if found.isdigit() else found
+def _met(whose: str, code: int) -> str:
+    if whose == "none":
+        return ABSENT
+    met = errno.errorcode.get(code, "opened")
+    return NODE_ALONE if (whose, met) == ("there", FORBIDDEN) else met
 
 
-def only(*granted: int, others: str = ABSENT) -> Reach:
+def only(*granted: int, others: str = ABSENT, by: str = GRANTED) -> Reach:
     """Return what is met by who may use these, and nothing else."""
-    return {number: GRANTED if number in granted else others for number in range(COUNT)}
+    return {number: by if number in granted else others for number in range(COUNT)}
 
 
 def probe_inside(client: docker.DockerClient, container: str, user: str = "") -> Reach:

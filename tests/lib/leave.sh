@@ -106,8 +106,11 @@ give_files_back() {
 }
 
 say_what_was_not_run() {
-    [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] ||
+    if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
+        echo "not run: opening devices that an imitation of NVIDIA's hook gave, because this machine mounts cgroup v2"
+    else
         echo "not run: limits on cgroup v2, because this machine mounts cgroup v1"
+    fi
     [ -e /proc/driver/nvidia/version ] ||
         echo "not run: work on a real GPU, because this machine has no NVIDIA driver"
     docker_root_is_xfs ||

@@ -67,13 +67,14 @@ class Rig:
         return asyncio.run(self._run(Request(config, user, "", {}, frozenset(groups)), argv))
 
     def config(self, image: str, rules: dict[str, Any]) -> Config:
-        """Return a configuration with one image."""
+        """Return a configuration with one image, and with the GPUs that `devices` names."""
         default = {"cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, **rules}
-        storage = default.pop("storage", {})
+        sections = {
+            "storage": default.pop("storage", {}),
+            "gpus": {"devices": default.pop("devices", [])},
+        }
         images = {"one": {"title": "One", "image": image}}
-        return Config.model_validate(
-            {"images": images, "quotas": {"default": default}, "storage": storage}
-        )
+        return Config.model_validate({"images": images, "quotas": {"default": default}, **sections})
 
     async def _run(self, request: Request, argv: list[str]) -> Ended:
         server = await Launch(self.desk, request, Steps()).prepare()

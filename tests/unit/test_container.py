@@ -41,6 +41,17 @@ ADA = Server(
     quota=Quota(cpus=1.5, memory_bytes=8 * GIB, shm_bytes=2 * GIB, pids=1024),
 )
 HUB = {"JUPYTERHUB_USER": "ada", "JUPYTERHUB_API_TOKEN": "t0k3n"}
+# Last of all, in this order.
+NO_OTHER_GPU = [
+    "NVIDIA_IMEX_CHANNELS=",
+    "NVIDIA_MIG_CONFIG_DEVICES=",
+    "NVIDIA_MIG_MONITOR_DEVICES=",
+    "NVIDIA_GDS=",
+    "NVIDIA_MOFED=",
+    "NVIDIA_NVSWITCH=",
+    "NVIDIA_GDRCOPY=",
+    "NVIDIA_VISIBLE_DEVICES=void",
+]
 BODY = {
     "Image": "tensorflow/tensorflow:2.9.0-gpu-jupyter",
     "Entrypoint": ["/opt/labserver/bin/python3", "-I", "-m", "jupyterhub.singleuser"],
@@ -57,7 +68,7 @@ BODY = {
         "SHELL=/bin/bash",
         "LABHUB_NOTEBOOKS=/tf/notebooks",
         "JUPYTERHUB_ROOT_DIR=/tf",
-        "NVIDIA_VISIBLE_DEVICES=void",
+        *NO_OTHER_GPU,
     ],
     "Labels": {
         "labhub.instance": "labhub",
@@ -134,10 +145,10 @@ def test_a_server_with_gpus_gets_these_and_no_others() -> None:
         {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-aaaa", "nvidia.com/gpu=GPU-bbbb"]}
     ]
     assert body["HostConfig"]["Runtime"] == "runc"
-    assert body["Env"][-3:] == [
+    assert body["Env"][-10:] == [
         "CUDA_CACHE_PATH=/tf/notebooks/.nv/ComputeCache",
         "CUDA_CACHE_MAXSIZE=4294967296",
-        "NVIDIA_VISIBLE_DEVICES=void",
+        *NO_OTHER_GPU,
     ]
 
 
@@ -174,7 +185,7 @@ def test_a_named_server_in_an_image_without_the_root_directory() -> None:
             "SHELL=/bin/sh",
             "LABHUB_NOTEBOOKS=/tf/notebooks",
             "JUPYTERHUB_ROOT_DIR=/tf/notebooks",
-            "NVIDIA_VISIBLE_DEVICES=void",
+            *NO_OTHER_GPU,
         ],
         "Labels": {**BODY["Labels"], "labhub.server": "night", "labhub.image": "r"},
     }
@@ -207,12 +218,13 @@ def test_labels_find_a_server_and_a_volume() -> None:
         {},
         {"NVIDIA_VISIBLE_DEVICES": "all"},
         {"NVIDIA_VISIBLE_DEVICES": "0", "Z": "z"},
+        {"NVIDIA_IMEX_CHANNELS": "0", "NVIDIA_GDS": "enabled"},
         {"HOME": "/root", "USER": "root", "LABHUB_NOTEBOOKS": "/"},
     ],
 )
 def test_ours_win_and_void_is_last(hub: dict[str, str]) -> None:
     merged = environment(ADA, hub)
-    assert list(merged.items())[-1] == ("NVIDIA_VISIBLE_DEVICES", "void")
+    assert [f"{key}={value}" for key, value in merged.items()][-8:] == NO_OTHER_GPU
     assert (merged["HOME"], merged["USER"]) == ("/tf/notebooks", "ada")
     assert merged["LABHUB_NOTEBOOKS"] == "/tf/notebooks"
 

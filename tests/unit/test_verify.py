@@ -80,6 +80,7 @@ def test_what_docker_fills_in_is_no_difference() -> None:
         ("SecurityOpt", ["no-new-privileges", "label=disable"]),
         ("SecurityOpt", ["no-new-privileges", "no-new-privileges=false"]),
         ("DeviceRequests", [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]),
+        ("Annotations", {"cdi.k8s.io/gpu": "nvidia.com/gpu=all"}),
         ("Devices", [{"PathOnHost": "/dev/sda"}]), ("DeviceCgroupRules", ["a *:* rwm"]),
         ("Mounts", None), ("Mounts", []), ("Binds", ["/:/host"]), ("VolumesFrom", ["other"]),
         ("NetworkMode", "host"), ("IpcMode", "host"), ("PidMode", "host"), ("UTSMode", "host"),
