@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hub_config.instance import Instance, InstanceError, read_instance
+from hub_config.sizes import format_bytes
 from hub_config.status import read_status
 from hub_config.tables import table
 from spawner.runs import Run
@@ -31,7 +32,8 @@ def lease() -> None:
 def list_devices(file: Path, *, as_json: bool) -> None:
     """Print every GPU, and which servers have it."""
     instance = _instance(file)
-    runs, known = _runs(instance), _devices(instance)
+    runs, status = _runs(instance), _status(instance)
+    known = status.get("devices", ())
     facts = [
         {**each, "held_by": [_holder(run) for run in runs if each["id"] in run.devices]}
         for each in known
@@ -39,13 +41,32 @@ def list_devices(file: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    rows = [
-        (each["id"], f"{each['places'] - len(each['held_by'])} of {each['places']}",
-         ", ".join(each["held_by"]) or "nobody")
-        for each in facts
-    ]  # fmt: skip
-    lines = table(("device", "free", "held by"), rows)
+    rows = [(*_row(each), ", ".join(each["held_by"]) or "nobody") for each in facts]
+    seen = any("model" in each for each in known)
+    columns = ("device", "free", *(("model", "memory", "busy") if seen else ()), "held by")
+    lines = table(columns, rows)
     click.echo("\n".join(lines) or "Docker names no GPU here, and labhub.yaml lists none.")
+    for each in facts:
+        if each.get("why"):
+            click.echo(f"{each['id']}: {each['why']}")
+    if trouble := status.get("gpus", {}).get("trouble"):
+        click.echo(trouble)
+
+
+def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Return what stands in the table for one device, but for who has it."""
+    is_kept_back = not facts.get("healthy", True) or facts.get("used_by_others", False)
+    left = 0 if is_kept_back else facts["places"] - len(facts["held_by"])
+    row = (facts["id"], f"{left} of {facts['places']}")
+    if "model" not in facts:
+        return row
+    memory, busy = facts["memory_bytes"], facts["busy_percent"]
+    return (
+        *row,
+        facts["model"] or "unknown",
+        "unknown" if memory is None else format_bytes(memory),
+        "unknown" if busy is None else f"{busy} %",
+    )
 
 
 @lease.command("list")
@@ -72,9 +93,9 @@ def _instance(file: Path) -> Instance:
         raise click.ClickException(str(error)) from None
 
 
-def _devices(instance: Instance) -> list[dict[str, Any]]:
+def _status(instance: Instance) -> dict[str, Any]:
     try:
-        return list(read_status(instance.state_dir).get("devices", ()))
+        return read_status(instance.state_dir)
     except (OSError, ValueError) as error:
         raise click.ClickException(
             f"what the hub wrote about itself cannot be read ({error}); restart it with deploy/up"

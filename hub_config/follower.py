@@ -46,7 +46,8 @@ class Follower:
     def _write_status(self) -> None:
         """Write what `labhub status` tells, when it is something new."""
         devices = self._desk.devices(self._live.config.gpus)
-        facts = describe(self._live.reading, self._desk.trouble, self._desk.late, devices)
+        desk = self._desk
+        facts = describe(self._live.reading, desk.trouble, desk.late, devices, desk.sight)
         if facts != self._status:
             write_status(self._desk.lab.state_dir, facts)
             self._status = facts

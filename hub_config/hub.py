@@ -24,6 +24,7 @@ from hub_config.reload import LiveConfig
 from hub_config.status import LOCK
 from spawner import messages
 from spawner.desk import Desk, desk
+from spawner.gpu_watch import GpuWatch
 from spawner.live import Live
 from spawner.timekeeping import Timekeeper
 from spawner.watch import Watch
@@ -44,6 +45,7 @@ class LabHub(AnsweringHub):
     _live: Live | None = None
     _follower: Follower | None = None
     _clock: Timekeeper | None = None
+    _gpus: GpuWatch | None = None
     _proxy_guard: asyncio.Task[None] | None = None
 
     @property
@@ -81,6 +83,8 @@ class LabHub(AnsweringHub):
         """Adopt what runs; the watch begins with it."""
         self._watch = Watch(self._desk, self)
         self._watch.begin()
+        self._gpus = GpuWatch(self._desk)
+        self._gpus.begin()
         self._live = Live(self._desk, self, self.live_config)
         self.timekeeper = self._clock = Timekeeper(self._desk, self, self.live_config)
         self._desk.time_of = self.timekeeper.of
@@ -100,7 +104,7 @@ class LabHub(AnsweringHub):
 
     async def cleanup(self) -> None:
         """End the watch and the engine's threads, then the rest."""
-        for part in (self._follower, self._clock, self._live, self._watch):
+        for part in (self._follower, self._clock, self._live, self._gpus, self._watch):
             if part is not None:
                 await part.close()
         self._desk.engine.close()

@@ -9,10 +9,13 @@ from typing import Any
 
 from hub_config.reload import Reading
 from spawner.devices import Device
+from spawner.gpu_view import Sight
+from spawner.messages import gpus as messages
 from spawner.runs import Holder
 
 FILE = "status.json"
 LOCK = "hub.lock"
+NOTHING = Sight()
 
 
 def describe(
@@ -20,6 +23,7 @@ def describe(
     trouble: str,
     late: Mapping[Holder, tuple[str, ...]],
     devices: Sequence[Device] = (),
+    sight: Sight = NOTHING,
 ) -> dict[str, Any]:
     """Return the facts as JSON has them; `trouble` is the engine's, empty while it answers."""
     return {
@@ -30,11 +34,30 @@ def describe(
             "waits": list(reading.waits),
         },
         "engine": {"answers": not trouble, "trouble": trouble},
-        "devices": [{"id": each.id, "places": each.places} for each in devices],
+        "gpus": {"driver": sight.driver, "trouble": sight.trouble},
+        "devices": [_device(each, sight) for each in devices],
         "late": [
             {"user": holder.user, "server": holder.server, "why": list(sentences)}
             for holder, sentences in sorted(late.items())
         ],
+    }
+
+
+def _device(device: Device, sight: Sight) -> dict[str, Any]:
+    """Return what is known of a device; more than its name only where the driver is asked."""
+    facts = {"id": device.id, "places": device.places}
+    if not sight.seen:
+        return facts
+    seen = next((each for each in sight.seen if each.id == device.id), None)
+    why = messages.UNSEEN if seen is None else messages.quarantined(seen.health)
+    numbers = ("model", "memory_bytes", "used_bytes", "busy_percent")
+    return {
+        **facts,
+        **{name: getattr(seen, name, None) for name in numbers},
+        "driver": sight.driver,
+        "healthy": device.healthy,
+        "used_by_others": device.used_by_others,
+        "why": why or (messages.USED_BY_OTHERS if device.used_by_others else ""),
     }
 
 

@@ -69,6 +69,8 @@ def _lines(facts: dict[str, Any], file: Path) -> Iterator[str]:
         yield f"config    wrong since {config['read_at']}; the settings from before hold"
         yield from (f"          {each}" for each in config["errors"])
     yield from (f"          {each}" for each in config["waits"])
+    if trouble := facts.get("gpus", {}).get("trouble"):
+        yield f"gpus      {trouble}"
     for each in facts["late"]:
         name = f"{each['user']}/{each['server']}" if each["server"] else each["user"]
         yield from (f"waits     {name}: {sentence}" for sentence in each["why"])

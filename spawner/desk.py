@@ -13,6 +13,7 @@ from spawner.devices import Device, inventory
 from spawner.ends import Ends
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
+from spawner.gpu_view import Sight
 from spawner.images import Images
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
@@ -40,6 +41,8 @@ class Desk:
         self.machine = Machine(lab.proc_dir, meter)
         # The GPUs that the engine names, None until it has been asked.
         self.discovered: tuple[str, ...] | None = None
+        # What NVIDIA's driver shows, nothing while nobody asks it (spawner/gpu_watch.py).
+        self.sight = Sight()
         # What admins read on every page, empty while all is well.
         self.trouble = ""
         # What of a changed labhub.yaml servers that run cannot have yet, for their pages.
@@ -78,7 +81,7 @@ class Desk:
 
     def devices(self, rules: "Gpus") -> tuple[Device, ...]:
         """Return the GPUs that servers can get here."""
-        return inventory(rules, self.discovered or ())
+        return inventory(rules, self.discovered or (), self.sight.seen)
 
     async def discover(self) -> None:
         """Ask the engine which GPUs there are; while it does not tell, those of before are."""

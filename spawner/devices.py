@@ -1,7 +1,8 @@
 """The machine's GPUs: which there are, which may be given out, and how one is handed over. Pure.
 
-    which there are     `gpus.devices` of labhub.yaml, else what the engine discovered (CDI names
-                        its devices `nvidia.com/gpu=UUID`, Docker 28.2 and later)
+    which there are     `gpus.devices` of labhub.yaml, else those that NVIDIA's driver shows, else
+                        what the engine discovered (CDI names its devices `nvidia.com/gpu=UUID`,
+                        Docker 28.2 and later)
     given out           by UUID, never by number or count: a count is always the first ones
                         (ref: moby daemon/nvidia_linux.go)
     places              one on each device, or as many as `gpus.share` says
@@ -17,6 +18,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from spawner.gpu_readings import Cause, Health
+from spawner.gpu_view import Seen
 
 if TYPE_CHECKING:
     from hub_config.schema_gpus import Gpus
@@ -46,20 +50,38 @@ class Device:
         return self.healthy and not self.draining and not self.used_by_others
 
 
-def inventory(rules: "Gpus", discovered: Iterable[str]) -> tuple[Device, ...]:
+def inventory(
+    rules: "Gpus", discovered: Iterable[str], seen: Collection[Seen] = ()
+) -> tuple[Device, ...]:
     """Return the devices that servers can get, in an order that does not change by itself.
 
     `discovered` are the engine's CDI names; those of other vendors, indices and `all` are no ids.
+    `seen` is what the driver shows, empty where nobody asks it; where somebody does, a device that
+    it never showed is not healthy.
     """
     found = sorted({match[1] for name in discovered if (match := CDI.fullmatch(name))})
-    ids = rules.devices or found
-    return tuple(Device(each, rules.share.get(each, 1), each in found) for each in ids)
+    shown = {each.id: each for each in seen}
+    ids = rules.devices or sorted(shown) or found
+    missing = Seen("", health=Health(Cause.LOST)) if shown else Seen("")
+    return tuple(
+        Device(
+            id=each,
+            places=rules.share.get(each, 1),
+            by_cdi=each in found,
+            healthy=shown.get(each, missing).healthy,
+            used_by_others=shown.get(each, missing).used_by_others,
+        )
+        for each in ids
+    )
 
 
 def free_places(devices: Iterable[Device], taken: Iterable[str]) -> dict[str, int]:
-    """Return how many places each device has left; `taken` has an id for each place in use."""
+    """Return how many places each device has left; `taken` has an id for each place in use.
+
+    One that gets no new lease has none.
+    """
     used = Counter(taken)
-    return {each.id: max(0, each.places - used[each.id]) for each in devices}
+    return {each.id: max(0, each.places - used[each.id]) * each.leasable for each in devices}
 
 
 def assign(devices: Sequence[Device], taken: Collection[str], count: int) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ What was begun is read, judged and added to in one transaction of the store, so 
 of starts at once each sees all that came before it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -82,20 +83,22 @@ class Gate:
         if self._facts is None:
             containers = [run.container for run in runs if run.container]
             self._facts = self._desk.machine.look(containers)
+        in_use = [counted(run, self._whole) for run in runs]
+        gpus = self._places(runs, sum(each.gpus for each in in_use))
         return list(
             pots(
                 holder,
-                [counted(run, self._whole) for run in runs],
+                in_use,
                 self.entitlement,
                 totals(self._config, self._person.groups, self._moment),
-                replace(capacity(self._config.host, self._facts), gpus=self._places),
+                replace(capacity(self._config.host, self._facts), gpus=gpus),
             )
         )
 
-    @property
-    def _places(self) -> int:
-        """How many places there are on all GPUs."""
-        return sum(each.places for each in self.devices)
+    def _places(self, runs: Sequence[Run], in_use: int) -> int:
+        """How many places there are on all GPUs, without free ones of GPUs that nobody gets now."""
+        free = free_places(self.devices, [each for run in runs for each in run.devices])
+        return min(sum(each.places for each in self.devices), in_use + sum(free.values()))
 
     def _whole(self, run: Run) -> Quota:
         """Return what the holder of a run may have."""

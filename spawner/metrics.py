@@ -1,4 +1,4 @@
-"""What the hub's /hub/metrics tells of the engine and of the servers' ends.
+"""What the hub's /hub/metrics tells of the engine, the servers' ends and the GPUs.
 
 Every label value exists from the start, so that "never happened" is a zero and not a gap.
 """
@@ -15,6 +15,7 @@ from spawner.engine_errors import (
     RefusedError,
     UnavailableError,
 )
+from spawner.gpu_view import Sight
 from spawner.runs import Reason
 
 OUTCOMES: Final = ("ok", "not_found", "conflict", "refused", "unknown", "unavailable")
@@ -59,6 +60,35 @@ CONFIG_LOADS = Counter(
     "labhub_config_loads_total", "How often a changed labhub.yaml was read", ["outcome"]
 )
 ENDS = Counter("labhub_server_ends_total", "Ends of servers, by reason", ["reason"])
+
+GPU_SEEN = Gauge(
+    "labhub_gpu_seen", "Whether what is said of GPUs is true of this moment, as far as known"
+)
+GPU_HEALTHY = Gauge("labhub_gpu_healthy", "Whether a GPU is in no quarantine", ["device"])
+GPU_OTHERS = Gauge(
+    "labhub_gpu_used_by_others", "Whether a program that is no server uses a GPU", ["device"]
+)
+GPU_MEMORY = Gauge("labhub_gpu_memory_bytes", "The memory of a GPU", ["device", "model"])
+GPU_USED = Gauge("labhub_gpu_memory_used_bytes", "How much memory of a GPU is held", ["device"])
+GPU_BUSY = Gauge(
+    "labhub_gpu_busy_ratio", "How much of the time a GPU computed, from 0 to 1", ["device"]
+)
+
+
+def tell_gpus(sight: Sight) -> None:
+    """Say how the GPUs are now. A number that nobody knows is left out, as is a GPU that left."""
+    GPU_SEEN.set(bool(sight.seen) and not sight.trouble)
+    for gauge in (GPU_HEALTHY, GPU_OTHERS, GPU_MEMORY, GPU_USED, GPU_BUSY):
+        gauge.clear()
+    for each in sight.seen:
+        GPU_HEALTHY.labels(each.id).set(each.healthy)
+        GPU_OTHERS.labels(each.id).set(each.used_by_others)
+        if each.memory_bytes is not None:
+            GPU_MEMORY.labels(each.id, each.model).set(each.memory_bytes)
+        if each.used_bytes is not None:
+            GPU_USED.labels(each.id).set(each.used_bytes)
+        if each.busy_percent is not None:
+            GPU_BUSY.labels(each.id).set(each.busy_percent / 100)
 
 
 def outcome(error: EngineError | None) -> str:

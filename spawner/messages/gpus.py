@@ -1,0 +1,54 @@
+"""Every sentence about the machine's GPUs themselves, for admins. Pure."""
+
+from spawner.gpu_health import GOOD_PROBES
+from spawner.gpu_readings import Cause, Health
+from spawner.messages.text import short
+from spawner.messages.times import span
+
+USED_BY_OTHERS = "A program that is no server of labhub uses it; it is free when that has ended."
+UNSEEN = "The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L."
+_FOUND = {
+    Cause.LOST: "The driver cannot reach it: look for Xid in the kernel's log, then reset the GPU "
+    "or restart the machine.",
+    Cause.ECC: "Its memory had {number} that could not be corrected: stop its servers and reset it "
+    "(nvidia-smi --gpu-reset).",
+    Cause.XID: "It reported the error Xid {number}: look for it in the kernel's log.",
+}
+
+
+def quarantined(health: Health) -> str:
+    """Say why a GPU gets no new servers and what to do, "" for a healthy one."""
+    if health.cause is None:
+        return ""
+    if health.good_probes:
+        return (
+            f"{_found(health)} It seems well again, and gets new servers after "
+            f"{GOOD_PROBES - health.good_probes} more good probes."
+        )
+    return _found(health)
+
+
+def report_is_old(age_seconds: float) -> str:
+    """Say that nobody knows the GPUs' state."""
+    return (
+        f"The GPU monitor has said nothing for {span(age_seconds)}: what it "
+        "said last still counts. Look at its container's log, and restart it."
+    )
+
+
+def report_is_unreadable(why: str) -> str:
+    """Say that the monitor wrote what the hub cannot read."""
+    return f"What the GPU monitor wrote cannot be read ({short(why)}): run deploy/up again."
+
+
+def driver_is_silent(why: str) -> str:
+    """Say that the driver tells nothing now."""
+    return f"NVIDIA's driver tells nothing about the GPUs ({short(why, 200)})."
+
+
+def _found(health: Health) -> str:
+    cause = health.cause or Cause.LOST
+    number = str(health.number)
+    if cause is Cause.ECC:
+        number = "1 error" if health.number == 1 else f"{health.number} errors"
+    return _FOUND[cause].format(number=number)
