@@ -10,7 +10,7 @@ from typing import Any
 from hub_config.reload import Reading
 from spawner.devices import Device
 from spawner.gpu_view import Sight
-from spawner.messages import gpus as messages
+from spawner.messages import devices as messages
 from spawner.runs import Holder
 
 FILE = "status.json"

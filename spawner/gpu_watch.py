@@ -18,7 +18,7 @@ from spawner.engine_errors import EngineError
 from spawner.gpu_monitor import FILE, read
 from spawner.gpu_readings import Report, UnreadableError
 from spawner.gpu_view import Sight, computing, containers, is_old, seen
-from spawner.messages import gpus as messages
+from spawner.messages import devices as messages
 from spawner.recall import run_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub_config.cli import main
-from hub_config.status import write_status
+from hub_config.reload import Reading
+from hub_config.status import describe, write_status
+from spawner.devices import Device
+from spawner.gpu_readings import Cause, Health
+from spawner.gpu_view import Seen, Sight
+from spawner.messages.devices import quarantined
 from spawner.runs import Holder, Run
 from spawner.store import Store
 
@@ -55,6 +60,50 @@ def test_devices_for_programs(lab: Path) -> None:
         {"id": A, "places": 1, "held_by": ["ada"]},
         {"id": B, "places": 2, "held_by": ["bob/night"]},
     ]
+
+
+KNOWN = Sight(
+    seen=(
+        Seen(A, "NVIDIA H100", 80 << 30, 1 << 30, 37),
+        Seen(B, "NVIDIA A30", 24 << 30, 0, None, Health(Cause.XID, 79, 1)),
+        Seen("GPU-cccc", used_by_others=True),
+    ),
+    driver="550.54.15",
+    trouble="The report is old.",
+)
+DEVICES = (Device(A), Device(B, 2, healthy=False), Device("GPU-cccc", used_by_others=True))
+READING = Reading(at=NOON, errors=(), waits=())
+
+
+def test_what_the_driver_shows_for_people(lab: Path) -> None:
+    write_status(
+        lab, describe(READING, "", {}, (*DEVICES, Device("GPU-typo", healthy=False)), KNOWN)
+    )
+    assert labhub(lab, "device", "list").stdout.splitlines() == [
+        "device    free    model        memory   busy     held by",
+        "GPU-aaaa  0 of 1  NVIDIA H100  80 GiB   37 %     ada",
+        "GPU-bbbb  0 of 2  NVIDIA A30   24 GiB   unknown  bob/night",
+        "GPU-cccc  0 of 1  unknown      unknown  unknown  nobody",
+        "GPU-typo  0 of 1  unknown      unknown  unknown  nobody",
+        "GPU-bbbb: It reported the error Xid 79: look for it in the kernel's log. It seems well "
+        "again, and gets new servers after 2 more good probes.",
+        "GPU-cccc: A program that is no server of labhub uses it; it is free when that has ended.",
+        "GPU-typo: The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L.",
+        "The report is old.",
+    ]
+
+
+def test_what_the_driver_shows_for_programs(lab: Path) -> None:
+    write_status(lab, describe(READING, "", {}, DEVICES[:2], KNOWN))
+    assert json.loads(labhub(lab, "device", "list", "--json").stdout) == [
+        {"id": A, "places": 1, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
+         "used_bytes": 1 << 30, "busy_percent": 37, "driver": "550.54.15", "healthy": True,
+         "used_by_others": False, "why": "", "held_by": ["ada"]},
+        {"id": B, "places": 2, "model": "NVIDIA A30", "memory_bytes": 24 << 30,
+         "used_bytes": 0, "busy_percent": None, "driver": "550.54.15", "healthy": False,
+         "used_by_others": False, "why": quarantined(Health(Cause.XID, 79, 1)),
+         "held_by": ["bob/night"]},
+    ]  # fmt: skip
 
 
 def test_leases(lab: Path) -> None:

@@ -51,7 +51,7 @@ PURE = (
     "spawner/simulation_figures.py",
     "spawner/trace.py",
     "spawner/messages/leases.py",
-    "spawner/messages/gpus.py",
+    "spawner/messages/devices.py",
     "spawner/gpu_health.py",
     "spawner/gpu_readings.py",
     "spawner/gpu_view.py",

@@ -20,12 +20,11 @@ def quarantined(health: Health) -> str:
     """Say why a GPU gets no new servers and what to do, "" for a healthy one."""
     if health.cause is None:
         return ""
-    if health.good_probes:
-        return (
-            f"{_found(health)} It seems well again, and gets new servers after "
-            f"{GOOD_PROBES - health.good_probes} more good probes."
-        )
-    return _found(health)
+    if not health.good_probes:
+        return _found(health)
+    left = GOOD_PROBES - health.good_probes
+    probes = "1 more good probe" if left == 1 else f"{left} more good probes"
+    return f"{_found(health)} It seems well again, and gets new servers after {probes}."
 
 
 def report_is_old(age_seconds: float) -> str:
