@@ -19,8 +19,9 @@ class Gpus(Section):
 
     devices: Words = Field(
         (),
-        description="The UUIDs of the GPUs to give out, as `nvidia-smi -L` prints them. Docker "
-        "28.2 and later names them itself; then all are given out unless some stand here.",
+        description="The UUIDs of the GPUs to give out, as `nvidia-smi -L` prints them. Without "
+        "them all are given out that NVIDIA's driver shows, in MIG mode the slices in place of the "
+        "whole; without a driver to ask, all that Docker names (28.2 and later).",
     )
     share: dict[Word, Annotated[int, Field(ge=1, le=64)]] = Field(
         default_factory=dict,

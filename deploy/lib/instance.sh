@@ -53,7 +53,7 @@ write_configuration() {
 }
 
 make_state() {
-    mkdir -p "$dir/state" "$dir/volumes"
+    mkdir -p "$dir/state/gpus" "$dir/volumes"
     chmod 700 "$dir/state" "$dir/volumes"
     [ -e "$dir/hub.env" ] || (
         umask 077

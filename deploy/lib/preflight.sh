@@ -17,6 +17,7 @@ check_everything() {
     check_machine
     check_tools
     check_engine
+    check_gpus
     check_compose
     check_directory
     check_disk

@@ -32,25 +32,29 @@ print(proxy_command(load(Path(\"/etc/labhub/labhub.yaml\")), read_instance(os.en
     sha256sum <"$scratch/fingerprint" | cut -c1-12
 }
 
-# compose_run ARGUMENTS...: with the values of instance.env, whatever the caller's environment says.
+# compose_run PROJECT FILE ARGUMENTS...: with the values of instance.env, whatever the caller's
+# environment says.
 compose_run() {
+    project=$1 file=$2
+    shift 2
     set -a
     # shellcheck disable=SC1091 # written by remember
     . "$dir/instance.env"
     set +a
     # shellcheck disable=SC2086 # "docker compose" is two words
-    long "$compose $1" $compose --project-name "$instance" --file "$deploy/compose.yaml" "$@"
+    long "$compose $1" $compose --project-name "$project" --file "$deploy/$file" "$@"
 }
 
 start_containers() {
     before=$(our_containers)
-    compose_run up -d --remove-orphans ||
+    compose_run "$instance" compose.yaml up -d --remove-orphans ||
         die "the containers could not be started: $(grep -i error "$scratch/err" | tail -n 1); see $log"
     if [ "$before" = "$(our_containers)" ]; then
         say "  hub and proxy run already and are up to date"
     else
         say "  hub and proxy started"
     fi
+    start_gpu_monitor
 }
 
 our_containers() {

@@ -1,9 +1,12 @@
 """The decisions in deploy/lib that need no engine: sourced by sh, asked, answered."""
 
+import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.engine
 
@@ -111,3 +114,100 @@ def test_an_upgrade_removes_only_versions_that_nothing_names() -> None:
     done = sh(VERSIONS + "remove_old_versions", "tidy")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "  4 older images and bundles removed\n"
+
+
+@pytest.mark.parametrize(
+    ("driver", "toolkit", "does", "said"),
+    [
+        (False, False, "forget", ""),
+        (False, True, "forget", ""),  # a toolkit without a driver has nothing to show
+        (True, False, "forget", "note NVIDIA's driver is here and its container toolkit is not: "
+         "servers get no GPUs; install nvidia-container-toolkit and run deploy/up again\n"),
+        (True, True, "compose lab-gpus compose.gpu.yaml up -d",
+         "found NVIDIA's driver and container toolkit\n"),
+    ],
+)  # fmt: skip
+def test_the_gpu_monitor_is_for_machines_with_nvidias_driver_and_toolkit(
+    driver: bool, toolkit: bool, does: str, said: str
+) -> None:
+    stubs = f"""
+        instance=lab
+        host_has_gpu() {{ {str(driver).lower()}; }}
+        host_has_toolkit() {{ {str(toolkit).lower()}; }}
+        note() {{ echo "note $*"; }}
+        found() {{ echo "found $*"; }}
+        compose_run() {{ echo "compose $*"; }}
+        forget_gpus() {{ echo forget; }}
+        say() {{ :; }}
+    """
+    assert sh(f"{stubs} check_gpus", "gpus").stdout == said
+    done = sh(f"{stubs} start_gpu_monitor", "gpus")
+    assert (done.returncode, done.stdout) == (0, f"{does}\n")
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_what_a_monitor_said_does_not_outlive_the_gpus(tmp_path: Path, ran: bool) -> None:
+    report = tmp_path / "state" / "gpus" / "gpus.json"
+    if ran:
+        report.parent.mkdir(parents=True)
+        report.touch()
+    stubs = f"""
+        dir={tmp_path} instance=lab
+        docker() {{
+            case "$*" in
+                "ps -aq --filter name=^/lab-gpu-monitor$") {"echo 0123" if ran else ":"} ;;
+                "rm --force lab-gpu-monitor") echo removed >&2 ;;
+                *) return 1 ;;
+            esac
+        }}
+        say() {{ echo "$*"; }}
+    """
+    done = sh(f"{stubs} forget_gpus", "gpus")
+    assert (done.returncode, done.stdout) == (0, "  GPU monitor removed\n" * ran)
+    assert done.stderr == "removed\n" * ran
+    assert not report.exists()
+
+
+def test_a_gpu_monitor_that_cannot_be_started_is_no_reason_to_end(tmp_path: Path) -> None:
+    done = sh(
+        f"""
+        instance=lab scratch={tmp_path} log=up.log
+        host_has_gpu() {{ true; }}
+        host_has_toolkit() {{ true; }}
+        compose_run() {{ echo "ERROR: no such driver" >"$scratch/err"; return 1; }}
+        note() {{ echo "note $*"; }}
+        start_gpu_monitor
+        """,
+        "gpus",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "without a look at their health: ERROR: no such driver; see up.log" in done.stdout
+
+
+def composed(folder: Path, file: str) -> dict[str, Any]:
+    """Return the services of a file as Compose reads them."""
+    found = sh("find_compose; echo $compose", "packages").stdout.split()
+    values = {"LABHUB_INSTANCE": "lab", "LABHUB_DIR": str(folder), "LABHUB_HUB_IMAGE": "hub:1"}
+    done = subprocess.run(
+        [*found, "--project-name", "lab", "--file", str(LIB.parent / file), "config"],
+        capture_output=True, text=True, check=False, env={**os.environ, **values},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    services: dict[str, Any] = YAML(typ="safe").load(done.stdout)["services"]
+    return services
+
+
+def test_the_gpu_monitor_gets_all_gpus_and_nothing_else(tmp_path: Path) -> None:
+    services = composed(tmp_path, "compose.gpu.yaml")
+    assert set(services) == {"gpu-monitor"}
+    monitor = services["gpu-monitor"]
+    [wanted] = monitor["deploy"]["resources"]["reservations"]["devices"]
+    assert (wanted["driver"], wanted["capabilities"]) == ("nvidia", ["gpu", "utility"])
+    assert wanted["count"] in ("all", -1)
+    mounted = {each["source"]: each.get("read_only", False) for each in monitor["volumes"]}
+    assert mounted == {f"{tmp_path}/state/gpus": False, "/proc": True}
+    assert (monitor["network_mode"], monitor["read_only"], monitor["cap_drop"]) == (
+        "none", True, ["ALL"],
+    )  # fmt: skip
+    assert "privileged" not in monitor
+    assert "ports" not in monitor

@@ -6,8 +6,14 @@ apt() { env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
 missing_packages_for_tests() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3 python3-venv'
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf ' ca-certificates'
+    ! wants hub || compiler_packages
     ! wants engine || packages_for_engine
     ! wants browser || chromium_path >/dev/null || chromium_packages
+}
+
+# The hub tier makes a driver library of its own.
+compiler_packages() {
+    printf '#include <stdio.h>\n' | gcc -E - >/dev/null 2>&1 || printf ' gcc libc6-dev'
 }
 
 # The engine tier makes networks and bare machines of its own.
