@@ -14,6 +14,7 @@ from hub_config.load import ConfigErrors
 from hub_config.reload import LiveConfig
 from spawner import messages
 from spawner.desk import desk
+from spawner.messages import devices
 from spawner.receipts import who_asks
 
 STOP_NOTED = "_labhub_notes_who_stops"
@@ -33,6 +34,7 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
     c.JupyterHub.template_vars = {
         "engine_trouble": partial(engine_trouble, instance),
         "config_trouble": partial(config_trouble, live),
+        "gpu_trouble": partial(gpu_trouble, instance),
     }
     mend_expired_logins()
     note_who_stops()
@@ -49,6 +51,14 @@ def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - Jupy
 def config_trouble(live: LiveConfig, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
     """Return what an admin must know about labhub.yaml, and nobody else."""
     return live.trouble if user is not None and user.admin else ""
+
+
+def gpu_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
+    """Return what an admin must know about the GPUs, and nobody else."""
+    if user is None or not user.admin:
+        return ""
+    sight = desk(instance).sight
+    return sight.trouble or devices.in_quarantine(sum(not each.healthy for each in sight.seen))
 
 
 def mend_expired_logins() -> None:

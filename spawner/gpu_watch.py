@@ -142,10 +142,13 @@ class GpuWatch:
         before = {each.id: each.health.cause for each in self._desk.sight.seen}
         reading, trouble = self._report.reading, self._unreadable
         if not trouble and self._is_old():
-            trouble = messages.report_is_old(self._steady() - self._came)
+            moment = datetime.fromtimestamp(self._report.at, UTC).astimezone()
+            trouble = messages.report_is_old(moment)
         elif not trouble and reading.trouble:
             trouble = messages.driver_is_silent(reading.trouble)
         sight = Sight(seen(self._report, self._grants), reading.driver, trouble)
+        if bool(trouble) != bool(self._desk.sight.trouble):
+            log.warning("%s", trouble or "What is said of the GPUs is true of this moment again.")
         self._desk.sight = sight
         for each in sight.seen:
             if before.get(each.id) != each.health.cause:

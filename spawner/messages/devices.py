@@ -1,9 +1,10 @@
 """Every sentence about the machine's GPUs themselves, for admins. Pure."""
 
+from datetime import datetime
+
 from spawner.gpu_health import GOOD_PROBES
 from spawner.gpu_readings import Cause, Health
 from spawner.messages.text import short
-from spawner.messages.times import span
 
 USED_BY_OTHERS = "A program that is no server of labhub uses it; it is free when that has ended."
 UNSEEN = "The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L."
@@ -27,12 +28,20 @@ def quarantined(health: Health) -> str:
     return f"{_found(health)} It seems well again, and gets new servers after {probes}."
 
 
-def report_is_old(age_seconds: float) -> str:
-    """Say that nobody knows the GPUs' state."""
+def report_is_old(since: datetime) -> str:
+    """Say that nobody knows the GPUs' state; `since` is in the time zone of who reads it."""
     return (
-        f"The GPU monitor has said nothing for {span(age_seconds)}: what it "
-        "said last still counts. Look at its container's log, and restart it."
+        f"The GPU monitor has said nothing since {since:%Y-%m-%d %H:%M:%S}; what it said last "
+        "still counts. Look at its container's log, and restart it."
     )
+
+
+def in_quarantine(count: int) -> str:
+    """Say on every page that GPUs are not given out, "" for none."""
+    if count == 0:
+        return ""
+    which = "1 GPU is" if count == 1 else f"{count} GPUs are"
+    return f"{which} in quarantine, without new servers: labhub device list says why."
 
 
 def report_is_unreadable(why: str) -> str:

@@ -16,6 +16,7 @@ from tests.lib.gpu_machine import GpuMachine
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.nvml_double import DRIVER, H100, gpu, mig_slice
+from tests.lib.person import words
 
 pytestmark = pytest.mark.hub
 
@@ -45,7 +46,7 @@ def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     hub = ROOT / "tests" / "lib" / "times_config.py"
     with Lab(fake_engine.url, config=CONFIG % "", env=environ, hub_config=hub) as running:
         for name in PEOPLE:
-            running.add_user(name)
+            running.add_user(name, admin=name == "bob")
             running.login(name)
         yield running
 
@@ -133,6 +134,9 @@ def test_a_gpu_in_quarantine_gets_no_new_server_and_keeps_the_one_it_has(
     machine.driver.says(*BOTH, f"lost {other}")
     until(lambda: not device(lab, other)["healthy"])
     assert "The driver cannot reach it" in device(lab, other)["why"]
+    banner = "1 GPU is in quarantine, without new servers"
+    assert banner in words(lab.login("bob").get("/hub/home"))
+    assert banner not in words(lab.login("ada").get("/hub/home"))
     assert "GPU" in start(lab, "bob", gpus=1)
     machine.driver.says(*BOTH, f"lost {mine[0]}")
     until(lambda: device(lab, other)["healthy"] and not device(lab, mine[0])["healthy"])
@@ -205,8 +209,8 @@ def test_a_monitor_that_hangs_delays_nobody_and_admins_read_it(
     until(lambda: not device(lab, B)["healthy"])
     machine.driver.says(*BOTH, "hang nvmlDeviceGetMemoryInfo")
     until(lambda: read_status(lab.dir.state)["gpus"]["trouble"])
-    for words in (("device", "list"), ("status",)):
-        assert "The GPU monitor has said nothing for" in lab.cli(*words)
+    for command in (("device", "list"), ("status",)):
+        assert "The GPU monitor has said nothing since" in lab.cli(*command)
     began = time.monotonic()
     assert start(lab, "ada", gpus=1) == ""
     assert time.monotonic() - began < 10

@@ -1,5 +1,6 @@
-/* A libnvidia-ml.so.1 without GPUs. It tells what the file named by LABHUB_NVML_STATE says, read
- * anew at each call; as in the real one, which GPUs there are is settled when it is opened.
+/* A libnvidia-ml.so.1 without GPUs. It tells what a file says (the one that LABHUB_NVML_STATE
+ * names, else the one that was named when this was compiled), read anew at each call; as in the
+ * real one, which GPUs there are is settled when it is opened.
  *
  *   driver 550.54.15
  *   gpu UUID MINOR TOTAL_MIB USED_MIB BUSY_PERCENT ECC_ERRORS MODEL...
@@ -20,6 +21,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef STATE
+#define STATE "/dev/null"
+#endif
+
 enum { OK = 0, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, NO_DRIVER = 9,
        TIMEOUT = 10, IS_LOST = 15 };
 enum { MOST = 64, WIDTH = 96 };
@@ -38,7 +43,7 @@ static int gpu_count, told_xids, registered;
 static int each_line(int (*line)(const char *, void *), void *out)
 {
     const char *path = getenv("LABHUB_NVML_STATE");
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = fopen(path ? path : STATE, "r");
     char text[512];
     int found = 0;
     if (!file)

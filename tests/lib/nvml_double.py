@@ -21,12 +21,18 @@ DRIVER = "550.54.15"
 class NvmlDouble:
     """One library and its state file, in a folder."""
 
-    def __init__(self, folder: Path, without: Collection[str] = ()) -> None:
-        """Compile; the machine has a driver and no GPU."""
+    def __init__(
+        self, folder: Path, without: Collection[str] = (), *, state: str = "/dev/null"
+    ) -> None:
+        """Compile; the machine has a driver and no GPU.
+
+        `state` is where programs find the state file whose environment does not name it.
+        """
         self.folder = folder
         self._state = folder / "nvml.state"
         gone = [f"-D{name}=gone_{name}" for name in without]
         flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{LIBRARY}"]
+        flags.append(f'-DSTATE="{state}"')
         command = ["gcc", *flags, *gone, "-o", str(folder / LIBRARY), str(SOURCE)]
         subprocess.run(command, check=True)
         self.says()
