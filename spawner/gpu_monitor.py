@@ -5,7 +5,7 @@ python -m spawner.gpu_monitor --state-dir DIR [--interval 5] [--proc /proc]
 A process of its own, because a call to the driver may hang for ever and nothing ends it: then the
 report only gets old. It writes `gpus.json` whole or not at all, begins with what the last one knew
 of each GPU's health, and ends by SIGTERM at any moment, also within a call that hangs. It ends by
-itself when a GPU was added: only a container that begins anew gets its device.
+itself when a GPU or a slice was added: only a container that begins anew gets its device.
 """
 
 import argparse
@@ -34,8 +34,8 @@ class Source(Protocol):
     def read(self) -> Reading:
         """Return what there is at this moment."""
 
-    def kernel_gpus(self) -> Collection[str]:
-        """Return the addresses of the GPUs that the kernel has."""
+    def kernel_devices(self) -> Collection[str]:
+        """Return names of the GPUs that the kernel has, and of their slices."""
 
 
 class Monitor:
@@ -46,14 +46,16 @@ class Monitor:
         self._source, self._folder, self._proc_dir = source, folder, proc_dir
         self._interval = interval
         self._last = self._remembered()
-        self._kernel = frozenset(source.kernel_gpus())
+        self._kernel = frozenset(source.kernel_devices())
 
     def run(self, pause: Callable[[float], None] = time.sleep) -> None:
-        """Probe until a GPU is added."""
+        """Probe until a GPU or a slice is added."""
         while True:
             self.probe()
-            if not frozenset(self._source.kernel_gpus()) <= self._kernel:
-                log.info("A GPU was added: ending, so that a new container gets its device.")
+            if not frozenset(self._source.kernel_devices()) <= self._kernel:
+                log.info(
+                    "A GPU or a slice was added: ending, so that a new container gets its device."
+                )
                 return
             pause(self._interval)
 

@@ -2,7 +2,7 @@
 
 Every number is read anew at each probe; one that this driver or this GPU does not know is None.
 The library lists the GPUs when it is opened, and knows no others until it is opened anew. That is
-done when the kernel lists other GPUs than before, and when something is wrong; not each time,
+done when the kernel lists others than before, and when something is wrong; not each time,
 because closing it may let the driver put GPUs to sleep.
 """
 
@@ -39,17 +39,18 @@ class Nvml:
 
     def __init__(self, proc_dir: Path) -> None:
         """Open nothing yet; `proc_dir` is the machine's /proc, as this process sees it."""
-        self._kernel_dir = proc_dir / "driver" / "nvidia" / "gpus"
+        self._kernel_dir = proc_dir / "driver" / "nvidia"
         self._kernel: frozenset[str] = frozenset()
         self._is_open = False
         self._is_well = True
         self._xids: _Xids | None = None
         self._since: dict[str, int] = {}
 
-    def kernel_gpus(self) -> frozenset[str]:
-        """Return the PCI addresses of the GPUs that the kernel's driver has."""
+    def kernel_devices(self) -> frozenset[str]:
+        """Return what the kernel's driver has: GPUs by PCI address, and the parts of each."""
+        places = ("gpus/*", "capabilities/gpu*/mig/gi*/ci*")
         try:
-            return frozenset(each.name for each in self._kernel_dir.iterdir())
+            return frozenset(str(each) for place in places for each in self._kernel_dir.glob(place))
         except OSError:
             return frozenset()
 
@@ -70,7 +71,7 @@ class Nvml:
     def _begin(self) -> dict[str, list[int]]:
         """Open the library where that is due; return the new Xids of each GPU."""
         xids = self._xids.take() if self._xids is not None else {}
-        kernel = self.kernel_gpus()
+        kernel = self.kernel_devices()
         if self._is_open and (kernel != self._kernel or not self._is_well):
             self._end()
         if not self._is_open:

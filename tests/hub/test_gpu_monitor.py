@@ -174,22 +174,49 @@ def test_a_monitor_that_was_killed_remembers_who_is_in_quarantine(machine: GpuMa
     assert health_of(B)(machine.report()) == WELL
 
 
-def test_a_gpu_that_is_added_while_the_machine_runs(machine: GpuMachine) -> None:
-    machine.lists("0000:01:00.0")
+ONE, TWO = "gpus/0000:01:00.0", "gpus/0000:02:00.0"
+PART, PARTS = "capabilities/gpu0/mig/gi7/ci0", "capabilities/gpu0/mig/gi8/ci0"
+
+
+@pytest.mark.parametrize(
+    ("before", "lines", "after"),
+    [
+        pytest.param([ONE], [gpu(A), gpu(B)], [ONE, TWO], id="a GPU"),
+        pytest.param(
+            [ONE, PART], [gpu(A), f"mig {A}", mig_slice("MIG-1", A)], [ONE, PARTS], id="a slice"
+        ),
+    ],
+)
+def test_what_is_added_while_the_machine_runs(
+    machine: GpuMachine, before: list[str], lines: list[str], after: list[str]
+) -> None:
+    machine.lists(*before)
     machine.driver.says(gpu(A))
     machine.start()
-    machine.driver.says(gpu(A), gpu(B))
-    machine.lists("0000:01:00.0", "0000:02:00.0")
-    machine.until(lambda report: health_of(B)(report) == WELL)
+    machine.driver.says(*lines)
+    machine.lists(*after)
     # Docker starts it anew, and only then its container has the new device.
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while machine.monitor.ended is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert machine.monitor.ended == 0
     machine.start()
-    assert set(machine.gpus()) == {A, B}
+    assert sum(1 + len(each.slices) for each in machine.gpus().values()) == 2
     time.sleep(3 * INTERVAL_SECONDS)
+    assert machine.monitor.ended is None
+
+
+def test_a_gpu_that_is_taken_out_ends_nothing(machine: GpuMachine) -> None:
+    machine.lists(ONE, TWO)
+    machine.driver.says(gpu(A), gpu(B))
+    machine.start()
+    machine.driver.says(gpu(A))
+    machine.lists(ONE)
+    machine.until(lambda report: health_of(B)(report) == Health(Cause.LOST))
+    machine.driver.says(gpu(A), gpu(B))
+    machine.lists(ONE, TWO)
+    machine.until(lambda report: health_of(B)(report) == WELL)
     assert machine.monitor.ended is None
 
 
@@ -269,7 +296,7 @@ def test_a_driver_that_is_silent_for_a_while_changes_nothing(
 ) -> None:
     machine.driver.says(gpu(A, busy=50), f"proc {A} 11 1")
     machine.start()
-    machine.lists("0000:01:00.0")  # so that the library is opened anew
+    machine.lists(ONE)  # so that the library is opened anew
     machine.monitor.end()
     machine.start()
     machine.driver.says(gpu(A), fault)

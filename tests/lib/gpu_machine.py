@@ -56,15 +56,12 @@ class GpuMachine:
         self.monitor.start(environment, ROOT)
         self.monitor.wait_for(lambda: self.stamp() != old)
 
-    def lists(self, *addresses: str) -> None:
-        """Let the kernel list these GPUs, by their PCI addresses."""
-        folder = self.proc / "driver" / "nvidia" / "gpus"
-        folder.mkdir(parents=True, exist_ok=True)
-        for each in folder.iterdir():
-            if each.name not in addresses:
-                each.rmdir()
-        for address in addresses:
-            (folder / address).mkdir(exist_ok=True)
+    def lists(self, *devices: str) -> None:
+        """Let the kernel list these, as `gpus/ADDRESS` and `capabilities/gpu0/mig/gi1/ci0`."""
+        folder = self.proc / "driver" / "nvidia"
+        shutil.rmtree(folder, ignore_errors=True)
+        for each in devices:
+            (folder / each).mkdir(parents=True)
 
     def runs(self, pid: int, cgroup: str) -> None:
         """Let a process run in this cgroup."""
