@@ -82,6 +82,21 @@ note_old_parts() {
     toolkit_version=$(nvidia-ctk --version 2>/dev/null | sed -n 's/.*version \([0-9.]*\).*/\1/p' | head -n 1)
     [ -z "$toolkit_version" ] || ! version_below "$toolkit_version" "$toolkit_recommended" ||
         note "nvidia-container-toolkit $toolkit_version is older than $toolkit_recommended, which closes known holes: upgrade it"
+    note_bare_hooks
+}
+
+# Until toolkit 1.17.8 its hooks were described without variables of their own; with an older runc
+# they then run as root with those of the image (CVE-2025-23266). Such a file outlives an upgrade.
+note_bare_hooks() {
+    cdi_directories=$(engine_info '{{join .CDISpecDirs " "}}')
+    for directory in ${cdi_directories:-/etc/cdi /var/run/cdi}; do
+        for file in "$directory"/*.yaml "$directory"/*.json; do
+            grep -qs 'nvidia\.com/' "$file" || continue
+            bare_hooks=$(awk -f "$deploy/lib/cdi-hooks.awk" "$file")
+            [ "$bare_hooks" -eq 0 ] ||
+                note "$file describes $bare_hooks hook(s) without variables of their own, so an image's LD_PRELOAD could run as root on this machine: write it again with a current toolkit (nvidia-ctk cdi generate --output=$file)"
+        done
+    done
 }
 
 # An engine that cannot enforce a limit drops it with a warning only, so it is refused here.

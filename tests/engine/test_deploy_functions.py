@@ -1,6 +1,8 @@
 """The decisions in deploy/lib that need no engine: sourced by sh, asked, answered."""
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,97 @@ def sh(script: str, *parts: str) -> subprocess.CompletedProcess[str]:
 )
 def test_versions_are_compared_by_number(version: str, floor: str, below: bool) -> None:
     assert (sh(f"version_below '{version}' '{floor}'", "engine").returncode == 0) is below
+
+
+@pytest.mark.parametrize(
+    ("version", "noted"),
+    [("1.17.8", True), ("1.19.0", True), ("1.19.1", False), ("1.20.0-rc.1", False)],
+)
+def test_an_old_toolkit_is_noted(tmp_path: Path, version: str, noted: bool) -> None:
+    program = tmp_path / "nvidia-ctk"
+    program.write_text(f"#!/bin/sh\necho 'NVIDIA Container Toolkit CLI version {version}'\n")
+    program.chmod(0o755)
+    stubs = 'note() { echo "$*"; }\ndocker() { :; }\nengine_info() { :; }\nengine_version=99\n'
+    done = sh(f"{stubs}PATH={tmp_path}:$PATH\nnote_old_parts", "engine")
+    assert done.returncode == 0, done.stderr
+    assert (f"nvidia-container-toolkit {version} is older" in done.stdout) is noted
+
+
+HOOKS = """\
+---
+cdiVersion: 0.5.0
+containerEdits:
+  env:
+  - NVIDIA_VISIBLE_DEVICES=void
+  hooks:
+  - args:
+    - nvidia-cdi-hook
+    - create-symlinks
+    env:
+    - NVIDIA_CTK_DEBUG=false
+    hookName: createContainer
+    path: /usr/bin/nvidia-cdi-hook
+  - hookName: createContainer
+    path: /usr/bin/nvidia-cdi-hook
+    env: [NVIDIA_CTK_DEBUG=false]
+  mounts:
+  - containerPath: /usr/bin/nvidia-smi
+    hostPath: /usr/bin/nvidia-smi
+devices:
+- containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+    hooks:
+    - args:
+      - nvidia-cdi-hook
+      - chmod
+      env:
+      - NVIDIA_CTK_DEBUG=false
+      hookName: createContainer
+      path: /usr/bin/nvidia-cdi-hook
+  name: "0"
+kind: nvidia.com/gpu
+"""
+HOOK = {"hookName": "createContainer", "path": "/usr/bin/nvidia-cdi-hook", "args": ["x"]}
+
+
+def in_json(*hooks: dict[str, object]) -> str:
+    return json.dumps({"kind": "nvidia.com/gpu", "containerEdits": {"hooks": hooks}, "devices": []})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "bare"),
+    [
+        ("nvidia.yaml", HOOKS, 0),
+        ("nvidia.yaml", HOOKS.replace("    env:\n    - NVIDIA_CTK_DEBUG=false\n", ""), 1),
+        ("nvidia.yaml", HOOKS.replace("      env:\n      - NVIDIA_CTK_DEBUG=false\n", ""), 1),
+        ("nvidia.yaml", HOOKS.replace("    env: [NVIDIA_CTK_DEBUG=false]\n", ""), 1),
+        ("nvidia.yaml", HOOKS.replace("[NVIDIA_CTK_DEBUG=false]", "[]"), 1),
+        ("nvidia.yaml", re.sub(r" +env:.*\n( +- NVIDIA_CTK.*\n)?", "", HOOKS), 3),
+        ("nvidia.yaml", "kind: nvidia.com/gpu\ndevices: []\n", 0),
+        ("other.yaml", "kind: vendor.com/net\nhooks:\n- path: /x\n  hookName: prestart\n", 0),
+        ("nvidia.json", in_json({**HOOK, "env": ["A=1"]}), 0),
+        ("nvidia.json", in_json({**HOOK, "env": ["A=1"]}, HOOK, {**HOOK, "env": []}), 2),
+        ("nvidia.json", in_json(HOOK).replace(",", ",\n  "), 1),
+        ("nvidia.txt", in_json(HOOK), 0),
+    ],
+)
+def test_hooks_that_would_run_with_an_image_s_variables_are_noted(
+    tmp_path: Path, name: str, text: str, bare: int
+) -> None:
+    (tmp_path / name).write_text(text)
+    script = f'note() {{ echo "$*"; }}\nengine_info() {{ echo {tmp_path}; }}\nnote_bare_hooks'
+    done = sh(script, "engine")
+    assert (done.returncode, done.stderr) == (0, "")
+    begin = f"{tmp_path / name} describes {bare} hook(s) without variables of their own"
+    assert done.stdout.startswith(begin) if bare else done.stdout == ""
+
+
+def test_an_engine_that_names_no_directories_has_the_usual_ones() -> None:
+    done = sh("engine_info() { :; }\nset -x\nnote_bare_hooks", "engine")
+    assert done.returncode == 0
+    assert "/etc/cdi/*.yaml" in done.stderr
+    assert "/var/run/cdi/*.json" in done.stderr
 
 
 @pytest.mark.parametrize(
