@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from spawner.devices import Device
-from tests.lib.fake_cdi import RAN, UUIDS, describe, record
+from tests.lib.fake_cdi import RAN, UUIDS, describe, record, without
 from tests.lib.gpu_probe import COUNT, FORBIDDEN, Reach, only, probe_inside, probe_once
 from tests.lib.gpu_server import our_body, with_host_config
 from tests.lib.images import build
@@ -138,6 +138,20 @@ def test_new_limits_of_a_server_that_runs_leave_it_its_gpus(
     lab.dir.save_default(NUMBERS.replace("cpus: 0.5", "cpus: 0.4"))
     wait_until(lambda: quotas() == {40_000}, "new limits everywhere")
     assert reach(lab, client) == before
+
+
+def test_a_gpu_that_is_gone_when_its_server_starts_is_said_and_given_back(
+    lab: RealLab, folder: Path
+) -> None:
+    [mine] = leases(lab)["ada"]
+    lab.stop_server("ada")
+    with without(folder, UUIDS[mine]):
+        answer = lab.api("POST", "users/ada/server", json={"gpus": 1})
+        assert answer.status_code >= 400
+        assert UUIDS[mine] in answer.json()["message"]
+        assert "ada" not in leases(lab)
+    assert lab.api("POST", "users/ada/server", json={"gpus": 1}).status_code == 201
+    assert leases(lab)["ada"] == [mine]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ only writes down with which variables it is run.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 UUIDS = tuple(f"GPU-{letter * 8}-0000-0000-0000-000000000000" for letter in "abcd")
@@ -36,6 +38,20 @@ def describe(folder: Path) -> dict[str, object]:
     }
     (folder / "nvidia.json").write_text(json.dumps(description))
     return {"features": {"cdi": True}, "cdi-spec-dirs": [str(folder)]}
+
+
+@contextmanager
+def without(folder: Path, name: str) -> Iterator[None]:
+    """Leave one device out of the description for a while, as if it had fallen off the bus."""
+    path = folder / "nvidia.json"
+    before = path.read_text()
+    description = json.loads(before)
+    left = [each for each in description["devices"] if each["name"] != name]
+    path.write_text(json.dumps({**description, "devices": left}))
+    try:
+        yield
+    finally:
+        path.write_text(before)
 
 
 def record(folder: Path) -> Path:

@@ -28,7 +28,8 @@ RECIPE = """
 FROM {base}
 RUN echo 'deb {mirror} {suite} main' >/etc/apt/sources.list.d/newer.list \\
  && apt-get -q -o Acquire::Check-Valid-Until=false update \\
- && apt-get -q install -y --no-install-recommends -t {suite} docker.io
+ && apt-get -q -o Dpkg::Options::=--force-unsafe-io install -y --no-install-recommends \\
+    -t {suite} docker.io
 """
 # No containerd of this machine's may be found: its containers would see other mounts.
 ENTER = """
