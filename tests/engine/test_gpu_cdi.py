@@ -39,7 +39,7 @@ def newer(
 ) -> Iterator[NewerEngine]:
     """An engine that knows four GPUs, and has an image that wants all of them, and more."""
     with (
-        newer_programs(engine, labels) as programs,
+        newer_programs(labels) as programs,
         NewerEngine(describe(folder), programs) as own,
         own.client() as client,
     ):
