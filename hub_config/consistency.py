@@ -5,7 +5,7 @@ from typing import Any
 
 from hub_config.document import Document, Path, Problem
 from hub_config.schema import Config, Shared
-from hub_config.schema_quotas import NUMBERS, Group, Window
+from hub_config.schema_quotas import NUMBERS, Group, Window, number
 from hub_config.sizes import format_bytes
 from hub_config.values import quoted
 
@@ -21,7 +21,8 @@ def contradictions(config: Config, document: Document) -> list[Problem]:
 
 def is_doubtful(path: Path, problems: Iterable[Problem]) -> bool:
     """Say whether what is wrong there may be so only because something else could not be read."""
-    others = set(NUMBERS) - {path[-1]} if path[3:4] == ("total",) else set()
+    names = {key.partition(".")[0] for key in NUMBERS}
+    others = names - {path[-1]} if path[3:4] == ("total",) else set()
     wrong = [each.path for each in problems if not others.intersection(each.path)]
     return any(_is_part(each, other) for other in _compared(path) for each in wrong)
 
@@ -97,7 +98,7 @@ def _schedules(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _window(window: Window) -> Iterator[str]:
-    if all(getattr(window, key) is None for key in NUMBERS):
+    if all(number(window, key) is None for key in NUMBERS):
         yield "sets no number; write one, like cpus: 8, or remove the entry"
     if all(getattr(window, key) is None for key in CONDITIONS):
         yield f"holds at any time; write one of {', '.join(CONDITIONS)}, or set the number above"

@@ -5,7 +5,7 @@ from typing import Any
 
 from hub_config.document import Document
 from hub_config.schema import Config
-from hub_config.schema_quotas import NUMBERS
+from hub_config.schema_quotas import BUDGETS, NUMBERS
 from hub_config.sizes import format_bytes, format_seconds
 from spawner.quota import Number, Person, Ruled, explain
 
@@ -49,6 +49,8 @@ def shown(key: str, value: Number) -> str:
         return "no" if key == "extend" else "unlimited"
     if key in SIZES:
         return format_bytes(int(value))
+    if key in BUDGETS:
+        return f"{value:g} h"
     return format_seconds(int(value)) if key in DURATIONS else f"{value:g}"
 
 

@@ -13,13 +13,13 @@ from hub_config.document import Document
 from hub_config.explain import explanation as explanation_of
 from hub_config.explain import plain, rule, shown
 from hub_config.schema import Config
-from hub_config.schema_quotas import NUMBERS
+from hub_config.schema_quotas import BUDGETS, NUMBERS
 from spawner.admission import Room
 from spawner.quota import Number, Person, explain
 from spawner.resize import Goal, Limits, Standing, goals, safe, using
 
 # What a running server takes over as soon as the file is saved, and what only a new one can.
-AT_ONCE = ("session", "idle", "extend")
+AT_ONCE = ("session", "idle", "extend", *BUDGETS)
 AT_START = ("shm", "gpus")
 NAMES_MOST = 5
 

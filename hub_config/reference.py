@@ -16,14 +16,14 @@ from hub_config.keys import (
     sections,
 )
 from hub_config.schema import SecretRef
-from hub_config.schema_quotas import NUMBERS, Numbers, Window
+from hub_config.schema_quotas import NUMBERS, GpuHours, Numbers, Window
 from hub_config.sizes import format_bytes, format_seconds
 
 COMMAND = "labhub config reference > hub_config/REFERENCE.md"
 SIZES = ("memory", "shm", "disk")
 DURATIONS = (
     *("session", "idle", "extend"),
-    *("half_life", "reserve_after", "ticket_ttl", "claim"),
+    *("half_life", "reserve_after", "ticket_ttl", "claim", "grace"),
 )
 KINDS = (
     {
@@ -36,6 +36,11 @@ KINDS = (
     | dict.fromkeys(SIZES, "a size")
     | dict.fromkeys(DURATIONS, "a duration")
 )
+# Sections that stand in several places.
+SHARED: dict[type[BaseModel], str] = {
+    Window: "quotas.….schedule[]",
+    GpuHours: "quotas.….gpu_hours",
+}
 HEADER = f"""\
 # labhub.yaml
 
@@ -57,12 +62,12 @@ def reference() -> str:
 
 
 def _different() -> Iterator[Section]:
-    """Yield every section; the one that stands in several places (schedule) for all of them."""
+    """Yield every section; one that stands in several places for all of them."""
     seen: set[type[BaseModel]] = set()
     for each in sections():
         if each.path and each.model not in seen:
             seen.add(each.model)
-            path = "quotas.….schedule[]" if each.model is Window else each.path
+            path = SHARED.get(each.model, each.path)
             yield Section(path, each.model, each.description)
 
 

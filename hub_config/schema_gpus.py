@@ -49,6 +49,11 @@ class Gpus(Section):
         description="How long a GPU is kept for somebody who was away when their turn came. Kept, "
         "but without effect in this version.",
     )
+    grace: Wait = Field(
+        HOUR_SECONDS // 2,
+        description="How long a server with GPUs goes on when the `gpu_hours` of its user are used "
+        "up. They are told at once, and before.",
+    )
     soft_limit: bool = Field(
         default=True,
         description="A server with a GPU goes on after its session while nobody waits for the GPU. "

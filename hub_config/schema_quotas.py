@@ -1,11 +1,11 @@
 """The `quotas` section of labhub.yaml: numbers, for whom, and when. Pure."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from hub_config.schema_base import Section
-from hub_config.values import Days, Disk, Duration, Memory, Period, Shm, Since, Until, Word
+from hub_config.values import Budget, Days, Disk, Duration, Memory, Period, Shm, Since, Until, Word
 
 GIB = 1024**3
 Cpus = Annotated[float, Field(ge=0.01, le=4096, allow_inf_nan=False)]
@@ -18,6 +18,9 @@ MEMORY = "Memory, like `8 GiB`. No swap on top. A program that needs more is kil
 SHM = "`/dev/shm`, like `2 GiB`: what data loaders share. It counts as memory."
 PIDS = "Processes and threads, all together."
 GPUS = "GPUs."
+GPU_HOURS = (
+    "GPU time that a person may use, in hours of whole GPUs: `{week: 40}`, `{month: 120}`, or both."
+)
 DISK = "What the files may take, like `50 GiB`. Kept, but not enforced by this version."
 SERVERS = "Servers at the same time. All numbers hold for a person's servers together."
 SESSION = "How long a server may run, like `12 h`; `unlimited` is for as long as it likes."
@@ -28,6 +31,17 @@ EXTEND = (
 )
 
 
+class GpuHours(Section):
+    """How much GPU time a person may use before a moment comes from which it is counted anew."""
+
+    week: Budget | None = Field(
+        None, description="Hours from Monday to Monday, like `40`; `unlimited` lifts a limit."
+    )
+    month: Budget | None = Field(
+        None, description="Hours in a calendar month, like `120`; `unlimited` lifts a limit."
+    )
+
+
 class Numbers(Section):
     """The numbers that an entry sets; what it does not set comes from elsewhere."""
 
@@ -36,6 +50,7 @@ class Numbers(Section):
     shm: Shm | None = Field(None, description=SHM)
     pids: Pids | None = Field(None, description=PIDS)
     gpus: Gpus | None = Field(None, description=GPUS)
+    gpu_hours: GpuHours | None = Field(None, description=GPU_HOURS)
     disk: Disk | None = Field(None, description=DISK)
     servers: Servers | None = Field(None, description=SERVERS)
     session: Duration | None = Field(None, description=SESSION)
@@ -43,7 +58,19 @@ class Numbers(Section):
     extend: Duration | None = Field(None, description=EXTEND)
 
 
-NUMBERS = tuple(Numbers.model_fields)
+BUDGETS = tuple(f"gpu_hours.{period}" for period in GpuHours.model_fields)
+# What an entry may set, each by itself; the parts of a key stand between dots.
+NUMBERS = tuple(
+    key for name in Numbers.model_fields for key in (BUDGETS if name == "gpu_hours" else (name,))
+)
+
+
+def number(entry: Section, key: str) -> Any:  # noqa: ANN401 - of the key's own type
+    """Return what an entry itself sets as one of NUMBERS; None where it sets nothing."""
+    found: Any = entry
+    for part in key.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 class Window(Numbers):
@@ -76,6 +103,7 @@ class Limits(Section):
     shm: Shm = Field(2 * GIB, description=SHM)
     pids: Pids = Field(1024, description=PIDS)
     gpus: Gpus = Field(1, description=GPUS)
+    gpu_hours: GpuHours | None = Field(None, description=GPU_HOURS)
     disk: Disk | None = Field(None, description=DISK)
     servers: Servers = Field(1, description=SERVERS)
     session: Duration | None = Field(None, description=SESSION)

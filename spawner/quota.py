@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from hub_config.moments import holds
-from hub_config.schema_quotas import NUMBERS, Group, Limits, User, Window
+from hub_config.schema_quotas import BUDGETS, NUMBERS, Group, Limits, User, Window, number
 from hub_config.values import UNLIMITED
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ Path = tuple[str | int, ...]
 Entry = Limits | Group | User
 
 # The file's keys whose lack means that there is no limit.
-BOUNDLESS: Final = frozenset({"session", "idle", "disk"})
+BOUNDLESS: Final = frozenset({"session", "idle", "disk", *BUDGETS})
+HOUR_SECONDS: Final = 3600
 TOTALS: Final = ("cpus", "memory", "gpus", "servers")
 
 
@@ -49,6 +50,8 @@ class Quota:
     idle_seconds: int | None = None
     extend_seconds: int | None = None
     disk_bytes: int | None = None
+    week_gpu_seconds: float | None = None
+    month_gpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ def effective(config: "Config", person: Person, moment: datetime) -> Quota:
         idle_seconds=_count(values["idle"]),
         extend_seconds=_count(values["extend"]),
         disk_bytes=_count(values["disk"]),
+        week_gpu_seconds=_seconds(values["gpu_hours.week"]),
+        month_gpu_seconds=_seconds(values["gpu_hours.month"]),
     )
 
 
@@ -154,7 +159,7 @@ def _explain_one(config: "Config", person: Person, local: datetime, key: str) ->
     ruled = ruled or _of_entry(config.quotas.default, ("quotas", "default"), local, key)
     if ruled is None:
         value = None if key in BOUNDLESS or key == "extend" else 0
-        ruled = Ruled(value, "default", ("quotas", "default", key))
+        ruled = Ruled(value, "default", ("quotas", "default", *key.split(".")))
     for cap in _caps(config, person, local, key):
         if generosity(key, cap.value) < generosity(key, ruled.value):
             ruled = cap
@@ -182,11 +187,13 @@ def _of_entry(entry: Entry, path: Path, local: datetime, key: str) -> Ruled | No
     if not isinstance(entry, Limits) and not holds(local, until=entry.until):
         return None
     for index, window in enumerate(entry.schedule):
-        value = getattr(window, key)
+        value = number(window, key)
         if value is not None and _is_open(window, local):
-            return Ruled(_bounded(key, value), source, (*path, "schedule", index, key), index)
-    value = getattr(entry, key)
-    return Ruled(_bounded(key, value), source, (*path, key)) if value is not None else None
+            place = (*path, "schedule", index, *key.split("."))
+            return Ruled(_bounded(key, value), source, place, index)
+    value = number(entry, key)
+    place = (*path, *key.split("."))
+    return Ruled(_bounded(key, value), source, place) if value is not None else None
 
 
 def _caps(config: "Config", person: Person, local: datetime, key: str) -> Iterator[Ruled]:
@@ -224,6 +231,10 @@ def generosity(key: str, value: Number) -> float:
     if value is None:
         return float("inf") if key in BOUNDLESS else float("-inf")
     return value
+
+
+def _seconds(hours: Number) -> float | None:
+    return None if hours is None else hours * HOUR_SECONDS
 
 
 def _count(value: Number) -> int | None:
