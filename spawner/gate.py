@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from spawner import budgets
 from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
 from spawner.capacity import Facts, capacity
 from spawner.devices import assign, free_places
@@ -56,6 +57,7 @@ class Gate:
         )
 
         def decide(ledger: Ledger) -> Run:
+            self._require_gpu_time(ledger, wanted)
             answer = admit(wanted, self._pots(ledger, holder))
             if isinstance(answer, Refused | Wait):
                 raise NotAdmittedError(answer.sentence)
@@ -64,6 +66,13 @@ class Gate:
             return begun
 
         return self._desk.store.transact(decide)
+
+    def _require_gpu_time(self, ledger: Ledger, wanted: Quota) -> None:
+        """Let nobody begin with a GPU who has used up their GPU time."""
+        if not wanted.gpus:
+            return
+        if sentence := budgets.refusal(ledger, self._config, self._person, self._moment):
+            raise NotAdmittedError(sentence)
 
     def _assign(self, ledger: Ledger, count: int) -> tuple[str, ...]:
         """Return GPUs that no open run has: what is not proven to have ended keeps its own."""

@@ -31,6 +31,10 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN late BOOLEAN DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN offered DATETIME",
     ),
+    5: (  # which budget of GPU time ended it
+        "ALTER TABLE runs ADD COLUMN spent JSON",
+        "ALTER TABLE receipts ADD COLUMN spent JSON",
+    ),
 }
 # The version that this labhub writes.
 SCHEMA = max(STEPS)

@@ -11,13 +11,14 @@ from traitlets import Callable, default
 from traitlets import Instance as InstanceOf
 
 from hub_config.instance import Instance
-from spawner import messages, offer, options, servers
+from spawner import budgets, messages, offer, options, servers
 from spawner.container import identity_labels
 from spawner.desk import Desk, desk
 from spawner.gate import Gate
 from spawner.machine import MachineUnknownError
+from spawner.messages import budgets as budget_messages
 from spawner.progress import Steps
-from spawner.quota import Person, Quota, effective
+from spawner.quota import Person, Quota, at_the_lab, effective
 from spawner.runs import Holder, Receipt
 from spawner.store import StoreError
 
@@ -82,6 +83,15 @@ class PagesSpawner(DockerSpawner):
         """Return until when this server may run, None where that is not known yet."""
         piece = self._desk.time_of(self._holder)
         return None if piece is None else piece.shown()
+
+    async def gpu_time(self) -> tuple[str, ...]:
+        """Return what the owner has used of their GPU time and has left, where it is limited."""
+        config, person, now = self.current_config(), self.person, datetime.now().astimezone()
+        allowed, local = effective(config, person, now), at_the_lab(config, now)
+        found = await self._desk.receipts.transact(
+            lambda ledger: budgets.read(ledger, allowed, person, local), otherwise=()
+        )
+        return tuple(map(budget_messages.state, found))
 
     async def last_end(self) -> Receipt | None:
         """Return how the last run ended, None while nobody knows of one."""

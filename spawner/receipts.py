@@ -183,6 +183,7 @@ def _receipt(
         log=messages.log_tail(log_text),
         allowed_seconds=_allowed_seconds(run, reason),
         extensions=run.extensions,
+        spent=run.spent if reason is Reason.GPU_HOURS else None,
     )
 
 

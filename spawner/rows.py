@@ -1,11 +1,12 @@
 """The tables of the store, and how runs and receipts lie in them."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 
 metadata = sa.MetaData()
 schema = sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False))
@@ -39,6 +40,7 @@ runs = sa.Table(
     sa.Column("extended_seconds", sa.Integer, nullable=False, server_default="0"),
     sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("warned_at", sa.DateTime),
+    sa.Column("spent", sa.JSON(none_as_null=True)),
     sa.Index("runs_of_holder", "user", "server"),
 )
 receipts = sa.Table(
@@ -58,6 +60,7 @@ receipts = sa.Table(
     sa.Column("log", sa.JSON, nullable=False),
     sa.Column("allowed_seconds", sa.Integer),
     sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("spent", sa.JSON(none_as_null=True)),
     sa.Index("receipts_of_user", "user", "id"),
     sa.Index("receipts_of_run", "run"),
 )
@@ -111,6 +114,7 @@ def times_of_run(run: Run) -> dict[str, Any]:
         "extended_seconds": run.extended_seconds,
         "extensions": run.extensions,
         "warned_at": utc_or_never(run.warned_at),
+        "spent": _json_of_spent(run.spent),
     }
 
 
@@ -142,6 +146,7 @@ def run_of_row(row: sa.RowMapping) -> Run:
         extended_seconds=row["extended_seconds"],
         extensions=row["extensions"],
         warned_at=moment_or_never(row["warned_at"]),
+        spent=_spent_of_json(row["spent"]),
     )
 
 
@@ -160,6 +165,7 @@ def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
         "log": list(receipt.log),
         "allowed_seconds": receipt.allowed_seconds,
         "extensions": receipt.extensions,
+        "spent": _json_of_spent(receipt.spent),
     }
 
 
@@ -178,7 +184,18 @@ def receipt_of_row(row: sa.RowMapping) -> Receipt:
         log=tuple(row["log"]),
         allowed_seconds=row["allowed_seconds"],
         extensions=row["extensions"],
+        spent=_spent_of_json(row["spent"]),
     )
+
+
+def _json_of_spent(spent: Spent | None) -> dict[str, Any] | None:
+    return None if spent is None else {**asdict(spent), "anew_at": spent.anew_at.isoformat()}
+
+
+def _spent_of_json(kept: dict[str, Any] | None) -> Spent | None:
+    if kept is None:
+        return None
+    return Spent(**{**kept, "anew_at": datetime.fromisoformat(kept.get("anew_at", ""))})
 
 
 def utc_or_never(moment: datetime | None) -> datetime | None:

@@ -26,12 +26,26 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"  # the start was cancelled
     IDLE = "idle"  # nobody used it
     TIME_LIMIT = "time_limit"  # its session was over
+    GPU_HOURS = "gpu_hours"  # its user's GPU time was used up
     OUT_OF_MEMORY = "out_of_memory"
     EXITED = "exited"  # the image's process ended by itself
     START_FAILED = "start_failed"  # it never answered
     ENGINE_RESTARTED = "engine_restarted"  # the engine ended it, or the machine went down
     LOST = "lost"  # the container is gone and nobody saw it go
     UNKNOWN = "unknown"  # it was stopped, and nobody noted by whom
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was used of a budget of GPU time when it ended a server, and when it begins anew.
+
+    `period` is `week` or `month`; `anew_at` is in the lab's own time.
+    """
+
+    period: str
+    allowed_seconds: float
+    used_seconds: float
+    anew_at: datetime
 
 
 class Kind(StrEnum):
@@ -56,6 +70,7 @@ class Run:
     `chosen_seconds` is the session that was asked for, where it is shorter than what the quota
     allows; `extended_seconds` came on top of the session in `extensions` steps, and from
     `warned_at` on the user could read that the end is near. spawner/times.py keeps all of it.
+    `spent`: its end is due, because this budget of GPU time is used up (spawner/budget.py).
     """
 
     name: str
@@ -83,6 +98,7 @@ class Run:
     devices: tuple[str, ...] = ()
     late: bool = False
     offered: datetime | None = None
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +121,4 @@ class Receipt:
     log: tuple[str, ...] = ()
     allowed_seconds: int | None = None
     extensions: int = 0
+    spent: Spent | None = None

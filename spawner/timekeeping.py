@@ -1,7 +1,8 @@
 """The timekeeper: until when each server may run, whether it is used, and what its user is told.
 
 Every few seconds it works out each running server's end by the quota of now (times.py) and takes
-note of what uses it (idleness.py). A session that is over is ended here. A server that nobody uses
+note of what uses it (idleness.py). A session that is over is ended here, and so is a server with
+GPUs whose user's GPU time is used up (budgets.py). A server that nobody uses
 is ended by the idle culler, which is called when there is one and asks here (idle_culler.py).
 """
 
@@ -14,11 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from spawner import times
+from spawner import budgets, times
 from spawner.cpu import CpuMeter
 from spawner.desk import Desk
 from spawner.idleness import Answer, Use
-from spawner.quota import Person, Quota, Quotas
+from spawner.quota import Person, Quota, Quotas, at_the_lab
 from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger, StoreError
 from spawner.timepiece import Timepiece, pace
@@ -63,6 +64,7 @@ class Timekeeper:
         """Do nothing yet."""
         self._desk, self._hub, self._config = desk, hub, config
         self._meter = CpuMeter(desk.lab.cgroup_dir)
+        self._budgets = budgets.Budgets(desk.store)
         self._uses: dict[str, Use] = {}
         self._pieces: dict[Holder, Timepiece] = {}
         self._asking: set[str] = set()
@@ -139,7 +141,7 @@ class Timekeeper:
             except Exception:  # nothing may end this
                 log.exception("Unexpected, while keeping the time of running servers")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pace(each.allowed for each in self._pieces.values())):
+                async with asyncio.timeout(pace(self._pieces.values())):
                     await self._desk.time_due.wait()
             self._desk.time_due.clear()
 
@@ -161,14 +163,20 @@ class Timekeeper:
         allowed = self._allowed(mine, living)
         limited = [run for run in mine if allowed[run.name].idle_seconds is not None]
         seconds = await asyncio.to_thread(self._measure, limited)
+        await asyncio.to_thread(self._look_at_budgets, mine, allowed)
         now, steady = datetime.now(UTC), time.monotonic()
-        kept = [times.keep(run, allowed[run.name], now) for run in mine]
+        kept = [
+            budgets.noted(times.keep(run, allowed[run.name], now), self._budgets.of(run))
+            for run in mine
+        ]
         changed = [run for run, old in zip(kept, mine, strict=True) if run != old]
         if changed:
             await asyncio.to_thread(self._desk.store.transact, _noting(changed))
         self._uses = {run.name: self._use(run, living, seconds, now, steady) for run in kept}
         self._pieces = {
-            run.holder: Timepiece(run, allowed[run.name], self._uses[run.name], now, steady)
+            run.holder: Timepiece(
+                run, allowed[run.name], self._uses[run.name], now, steady, self._budgets.of(run)
+            )
             for run in kept
         }
 
@@ -177,6 +185,11 @@ class Timekeeper:
         return {
             run.name: quotas.of(Person(run.holder.user, living[run.holder].groups)) for run in runs
         }
+
+    def _look_at_budgets(self, runs: list[Run], allowed: Mapping[str, Quota]) -> None:
+        config = self._config()
+        local = at_the_lab(config, datetime.now().astimezone())
+        self._budgets.look(runs, allowed, config.gpus.grace, local, time.monotonic())
 
     def _measure(self, runs: list[Run]) -> dict[str, float | None]:
         return {run.name: self._meter.read(run.container) for run in runs}
@@ -199,10 +212,12 @@ class Timekeeper:
         return use
 
     def _act(self, piece: Timepiece) -> None:
-        """End a session that is over; ask a server that seems idle."""
+        """End a session that is over, or GPU time; ask a server that seems idle."""
         run = piece.run
         if times.is_over(run, piece.now):
             self._desk.detach(self._hub.end(run.holder, Reason.TIME_LIMIT))
+        elif piece.standing is not None and piece.standing.is_over:
+            self._desk.detach(self._hub.end(run.holder, Reason.GPU_HOURS))
         elif run.name not in self._asking and piece.use.is_due_to_be_asked(
             piece.allowed.idle_seconds, piece.steady
         ):

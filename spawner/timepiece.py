@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from spawner import times
+from spawner.budget import Level, Standing
 from spawner.idleness import Use
+from spawner.messages import budgets as budget_messages
 from spawner.messages import times as messages
 from spawner.quota import Quota
 from spawner.runs import Run
@@ -18,13 +20,18 @@ LOOKS_PER_LIMIT = 20
 
 @dataclass(frozen=True, slots=True)
 class Timepiece:
-    """A server's run, what its quota says about time, what uses it; `now` and `steady` agree."""
+    """A server's run, what its quota says about time, what uses it; `now` and `steady` agree.
+
+    `standing` is that of its user's GPU time as of the last round; None where there is nothing to
+    say of it.
+    """
 
     run: Run
     allowed: Quota
     use: Use
     now: datetime
     steady: float
+    standing: Standing | None = None
 
     @property
     def left_seconds(self) -> float | None:
@@ -59,6 +66,17 @@ class Timepiece:
         return self.use.is_idle(self.allowed.idle_seconds, self.steady)
 
     @property
+    def limits(self) -> tuple[float, ...]:
+        """What is so short that times must be worked out often enough for it."""
+        found = (
+            self.allowed.session_seconds,
+            self.allowed.idle_seconds,
+            self.standing and self.standing.grace_seconds,
+            self.standing and self.standing.account.allowed_seconds,
+        )
+        return tuple(each for each in found if each is not None)
+
+    @property
     def extension(self) -> times.Extension:
         """What an extension would give now, or why there is none."""
         return times.extension(self.run, self.allowed, self.now)
@@ -80,19 +98,33 @@ class Timepiece:
                 messages.idle_warning(self.allowed.idle_seconds or 0) if self.is_idle_soon else ""
             ),
             "idle_warnings": times.warnings(self.allowed.idle_seconds or 0),
+            **self._gpu_time(),
+        }
+
+    def _gpu_time(self) -> dict[str, Any]:
+        """Return the same of GPU time; `gpu_step` grows with each warning that is another one."""
+        standing = self.standing
+        if standing is None or standing.account.level is Level.FAR:
+            return {"gpu_step": 0, "gpu_warning": "", "gpu_left_seconds": None, "gpu_left": "",
+                    "gpu_warnings": ()}  # fmt: skip
+        level, ends_in = standing.account.level, standing.ends_in_seconds
+        left = standing.account.lasts_seconds if ends_in is None else ends_in
+        if left is not None:  # of the last round
+            left = max(0.0, left - max(0.0, self.steady - standing.at))
+        return {
+            "gpu_step": int(level),
+            "gpu_warning": budget_messages.warning(standing),
+            "gpu_left_seconds": left,
+            "gpu_left": "" if left is None else messages.span(left),
+            "gpu_warnings": () if ends_in is None else times.warnings(standing.grace_seconds),
         }
 
     def _session_warning(self) -> str:
         return messages.session_warning(self.run.session_seconds or 0)
 
 
-def pace(allowed: Iterable[Quota]) -> float:
+def pace(pieces: Iterable[Timepiece]) -> float:
     """Return how many seconds to wait before times are worked out again."""
-    limits = [
-        seconds
-        for each in allowed
-        for seconds in (each.session_seconds, each.idle_seconds)
-        if seconds is not None
-    ]
+    limits = [seconds for each in pieces for seconds in each.limits]
     shortest = min(limits, default=SLOWEST_SECONDS * LOOKS_PER_LIMIT)
     return min(SLOWEST_SECONDS, max(FASTEST_SECONDS, shortest / LOOKS_PER_LIMIT))

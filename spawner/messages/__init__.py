@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub_config.sizes import format_bytes, format_share
+from spawner.messages.budgets import end as end_of_gpu_time
 from spawner.messages.quotas import cores, gpus, session
 from spawner.messages.text import short
 from spawner.messages.times import end as end_of_time
@@ -207,6 +208,8 @@ def receipt(end: Receipt, viewer: str | None = None) -> str:  # noqa: PLR0911 - 
             return f"the start failed, because its program ended {_with_code(end.exit_code)}."
         case Reason.IDLE | Reason.TIME_LIMIT:
             return end_of_time(end)
+        case Reason.GPU_HOURS:
+            return end_of_gpu_time(end.spent)
         case Reason.UNKNOWN if end.exit_code == KILLED:
             return f"it was killed, and nobody noted by whom. {_TWICE}"
     return _ENDS[end.reason]

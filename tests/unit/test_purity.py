@@ -37,6 +37,8 @@ PURE = (
     "spawner/messages/times.py",
     "spawner/times.py",
     "spawner/usage.py",
+    "spawner/budget.py",
+    "spawner/messages/budgets.py",
     "spawner/idleness.py",
     "spawner/messages/config.py",
     "spawner/resize.py",

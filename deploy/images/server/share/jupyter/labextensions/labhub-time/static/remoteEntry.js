@@ -54,6 +54,7 @@
       this.settings = ServerConnection.makeSettings();
       this.session = new Warning(Notification);
       this.idle = new Warning(Notification);
+      this.gpus = new Warning(Notification);
       Object.assign(this, { told: null, at: 0, seen: false, timer: null, show: () => {} });
     }
 
@@ -98,7 +99,7 @@
     }
 
     pause() {
-      const ends = [this.told?.left_seconds, this.told?.idle_left_seconds].filter((each) => each != null);
+      const ends = [this.told?.left_seconds, this.told?.idle_left_seconds, this.told?.gpu_left_seconds].filter((each) => each != null);
       return Math.min(ASK_SECONDS, Math.max(SOONEST_SECONDS, Math.min(ASK_SECONDS, ...ends) / 4));
     }
 
@@ -111,18 +112,20 @@
       Object.assign(this, { told, at: Date.now() });
       const action = told.extend ? this.action(told.extend, "extend") : null;
       this.warn(this.session, told.warning, told.left_seconds, told.warnings, action, told.no_extension);
+      this.warn(this.gpus, told.gpu_warning, told.gpu_left_seconds, told.gpu_warnings, null, "", told.gpu_step);
       this.warn(this.idle, told.idle_warning, told.idle_left_seconds, told.idle_warnings, this.action("Keep", "keep"));
       this.show();
     }
 
-    warn(warning, sentence, left, warnings, action, more) {
+    // `level` is how urgent it is whatever is left, so that a warning of another level is shown anew.
+    warn(warning, sentence, left, warnings, action, more, level = 0) {
       if (!sentence) {
         warning.clear();
         return;
       }
       // It stays up while time goes on, so it also says when.
       const text = sentence.replace("{left}", `${span(left)} (at ${clock(left)})`);
-      warning.show(Math.max(1, step(left, warnings)), more ? `${text} ${more}` : text, action);
+      warning.show(Math.max(1, level + step(left, warnings)), more ? `${text} ${more}` : text, action);
     }
 
     action(label, wish) {
