@@ -1,33 +1,45 @@
 """`labhub usage`: what was used, by whom. Parses and prints; needs no running hub."""
 
-import csv
-import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hub_config.instance import InstanceError, read_instance
 from hub_config.moments import parse_since, parse_until
+from hub_config.people import PeopleUnknown, people
 from hub_config.reading import read_document
 from hub_config.receipts_cli import require_known
 from hub_config.schema import Config
 from hub_config.sizes import parse_seconds
-from hub_config.tables import table
+from hub_config.usage_report import Report, as_text, facts
+from hub_config.usage_report import as_csv as csv_of
 from spawner import usage as uses
-from spawner.quota import at_the_lab
+from spawner.budget import Account, accounts, budgets, earliest
+from spawner.quota import Person, Quotas, at_the_lab
 from spawner.store import Store, StoreError
-from spawner.usage import HOUR_SECONDS, NO_GROUP, Amount, Span, Window
+from spawner.usage import Span, Window
 
 DEFAULT_SINCE = "30 d"
-COLUMNS = ("gpu_seconds", "cpu_seconds", "gib_hours")
-HEAD = ("GPU hours", "CPU hours", "GiB hours")
-# A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for: of whom, a row for each what, when; `local` is now in the lab's zone."""
+
+    user: str | None
+    by: str
+    window: Window
+    local: datetime
+
+    @property
+    def whole(self) -> Window:
+        """The window and the periods of budgets: all that has to be read."""
+        since = min(self.window.since, earliest(self.local).since)
+        return Window(since, self.local.astimezone(UTC))
 
 
 @click.command()
@@ -67,16 +79,53 @@ def usage(  # noqa: PLR0913 - one for each option
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other; choose one.")
-    config = read_document(file)[0]
-    window = _window(config, since, until, datetime.now(UTC))
-    spans = _spans(file, user, window)
-    found = (uses.by_user if by == "user" else uses.by_group)(spans, window)
+    config, now = read_document(file)[0], datetime.now(UTC)
+    window = _window(config, since, until, now)
+    question = Question(user, by, window, at_the_lab(config, now.astimezone()))
+    report = _report(file, config, question)
     if as_json:
-        click.echo(json.dumps(_facts(by, window, found, uses.total(spans, window)), indent=2))
+        click.echo(json.dumps(facts(report), indent=2))
     elif as_csv:
-        click.echo(_csv(by, found), nl=False)
+        click.echo(csv_of(report), nl=False)
     else:
-        click.echo(_text(config, by, window, found, uses.total(spans, window)))
+        begin, end = (each.astimezone() for each in (window.since, window.until))
+        click.echo(as_text(report, at_the_lab(config, begin), at_the_lab(config, end)))
+
+
+def _report(file: Path, config: Config, question: Question) -> Report:
+    """Read what was used in the window, and of budgets in their own periods around now."""
+    try:
+        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
+        spans = _read(state_dir / "labhub.sqlite", question.user, question.whole)
+        if question.user is not None and not spans:
+            require_known(state_dir / "identity.sqlite", question.user)
+    except (InstanceError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    window, by_user = question.window, question.by == "user"
+    found = (uses.by_user if by_user else uses.by_group)(spans, window)
+    kept = _accounts(state_dir, config, spans, question.local) if by_user else {}
+    return Report(question.by, window, found, uses.total(spans, window), kept)
+
+
+def _accounts(
+    state_dir: Path, config: Config, spans: tuple[Span, ...], local: datetime
+) -> dict[str, tuple[Account, ...]]:
+    """Return what each user has used of their budgets, of those who have any."""
+    try:
+        known = people(state_dir)
+    except PeopleUnknown:
+        click.echo("Who is in which group cannot be read, so no budgets are shown.", err=True)
+        return {}
+    quotas = Quotas(config, local)
+    mine: dict[str, list[Span]] = {}
+    for span in spans:
+        mine.setdefault(span.holder.user, []).append(span)
+    allowed = {name: quotas.of(known.get(name, Person(name))) for name in mine}
+    return {
+        name: accounts(each, mine[name], local)
+        for name, each in allowed.items()
+        if budgets(each, local)
+    }
 
 
 def _window(config: Config, since: str, until: str | None, now: datetime) -> Window:
@@ -107,18 +156,6 @@ def _moment(config: Config, text: str, now: datetime, option: str) -> datetime:
         raise click.BadParameter("no calendar reaches so far", param_hint=option) from None
 
 
-def _spans(file: Path, user: str | None, window: Window) -> tuple[Span, ...]:
-    """Return what reaches into the window. A user who used nothing must be one who signed in."""
-    try:
-        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
-        found = _read(state_dir / "labhub.sqlite", user, window)
-        if user is not None and not found:
-            require_known(state_dir / "identity.sqlite", user)
-    except (InstanceError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
-    return found
-
-
 def _read(path: Path, user: str | None, window: Window) -> tuple[Span, ...]:
     if not path.exists():
         return ()
@@ -127,73 +164,3 @@ def _read(path: Path, user: str | None, window: Window) -> tuple[Span, ...]:
         return store.transact(lambda ledger: ledger.spans(window, user))
     finally:
         store.close()
-
-
-def _facts(by: str, window: Window, found: Mapping[str, Amount], total: Amount) -> dict[str, Any]:
-    """Return all of it for programs; the group of those in none is null."""
-    return {
-        "since": window.since.isoformat(),
-        "until": window.until.isoformat(),
-        "by": by,
-        "usage": [
-            {by: name if name != NO_GROUP else None, **_numbers(each)}
-            for name, each in _sorted(found)
-        ],
-        "total": _numbers(total),
-    }
-
-
-def _csv(by: str, found: Mapping[str, Amount]) -> str:
-    """Return the rows for spreadsheets; those in no group have an empty name."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((by, *COLUMNS))
-    for name, each in _sorted(found):
-        writer.writerow((_harmless(name), *_numbers(each).values()))
-    return text.getvalue()
-
-
-def _harmless(name: str) -> str:
-    """Return a name as a text that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(FORMULA) else name
-
-
-def _text(
-    config: Config, by: str, window: Window, found: Mapping[str, Amount], total: Amount
-) -> str:
-    """Return the table for people, in the lab's time, with a total where that says more."""
-    begin, end = (
-        f"{at_the_lab(config, each.astimezone()):%Y-%m-%d %H:%M %Z}"
-        for each in (window.since, window.until)
-    )
-    if not found:
-        return f"Nothing was used from {begin} to {end}."
-    rows = [(_printable(name), *_hours(each)) for name, each in _sorted(found)]
-    if len(rows) > 1:
-        rows.append(("total", *_hours(total)))
-    return "\n".join((f"From {begin} to {end}:", *table((by, *HEAD), rows)))
-
-
-def _printable(name: str) -> str:
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
-    return shown or "(no group)"
-
-
-def _sorted(found: Mapping[str, Amount]) -> Sequence[tuple[str, Amount]]:
-    """Return who used most first: GPUs, then CPU cores, then memory."""
-    return sorted(
-        found.items(),
-        key=lambda each: (
-            -each[1].gpu_seconds, -each[1].cpu_seconds, -each[1].gib_seconds, each[0],
-        ),
-    )  # fmt: skip
-
-
-def _numbers(amount: Amount) -> dict[str, float]:
-    values = (amount.gpu_seconds, amount.cpu_seconds, amount.gib_seconds / HOUR_SECONDS)
-    return {key: round(value, 3) for key, value in zip(COLUMNS, values, strict=True)}
-
-
-def _hours(amount: Amount) -> tuple[str, ...]:
-    values = (amount.gpu_seconds, amount.cpu_seconds, amount.gib_seconds)
-    return tuple(f"{value / HOUR_SECONDS:.2f}" for value in values)

@@ -27,7 +27,9 @@ class Transaction:
     ) -> tuple[T, ...]:
         """Read rows; one that no labhub wrote means that the file is damaged."""
         try:
-            return tuple(reader(row) for row in self._connection.execute(statement).mappings())
+            # All at once: a statement that is left half read would keep the file locked.
+            rows = self._connection.execute(statement).mappings().all()
+            return tuple(reader(row) for row in rows)
         except (ValueError, TypeError) as error:
             raise UnreadableError(error) from error
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from spawner import checkpoint, store
 from spawner import ledger as ledger_of_runs
 from spawner.migrations import SCHEMA
-from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 from spawner.store import Ledger, Store, StoreError
 
 GIB = 1024**3
@@ -75,6 +75,7 @@ def test_a_receipt_is_given_back_as_it_was_written(book: Store) -> None:
     whole = Receipt(
         "r1", Holder("ada", "gpu"), Kind.SERVER, NOON, Reason.ADMIN, 8 * GIB,
         exit_code=137, peak_bytes=3 * GIB, actor="bob", log=("Traceback:", "ünicode <b>"),
+        spent=Spent("month", 432000.0, 433000.5, NOON),
     )  # fmt: skip
     book.transact(lambda ledger: ledger.end(whole))
     assert book.transact(lambda ledger: ledger.receipts("ada")) == (whole,)
@@ -391,6 +392,18 @@ def _step(ledger: Ledger, step: str, one: Run, number: int) -> bool | None:
 
 
 # the file
+
+
+def test_what_cannot_be_read_keeps_nobody_from_the_file(book: Store, path: Path) -> None:
+    book.transact(lambda ledger: [ledger.begin(run(name)) for name in ("r1", "r2", "r3")])
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE runs SET groups = '3'")
+    with pytest.raises(StoreError, match="is damaged") as kept:
+        book.transact(Ledger.open_runs)
+    with sqlite3.connect(path, timeout=1) as other:
+        other.execute("UPDATE runs SET groups = '[]'")
+    assert len(book.transact(Ledger.open_runs)) == 3
+    assert kept.value  # whoever keeps the error keeps no lock
 
 
 def test_the_files_are_private(book: Store, tmp_path: Path) -> None:

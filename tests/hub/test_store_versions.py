@@ -4,13 +4,13 @@
 """
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from spawner import migrations
-from spawner.runs import Holder, Kind, Reason, Receipt, Run
+from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 from spawner.store import Ledger, Store, StoreError
 
 GIB = 1024**3
@@ -92,6 +92,7 @@ def test_it_is_opened_again_and_written_like_a_new_one(old: Path) -> None:
         cpus=0.5, pids=64, gpus=1, shm_bytes=GIB, groups=frozenset({"staff", "Ü"}),
         session_seconds=3600, idle_seconds=60, extend_seconds=30,
         ends_at=NOON + timedelta(hours=2), extended_at=NOON + timedelta(hours=1, minutes=30),
+        spent=Spent("week", 3600.0, 3601.5, NOON.astimezone(timezone(timedelta(hours=1)))),
     )  # fmt: skip
     book.transact(lambda ledger: ledger.begin(whole))
     assert book.transact(lambda ledger: ledger.open_runs()) == (*RUNS_OF_1, whole)

@@ -21,6 +21,7 @@ from spawner.timepiece import Timepiece
 ADA = Holder("ada", "")
 RUN = Run("lab-ada-1", ADA, "lab/image:1", 1 << 30, datetime.now(UTC), container="c0")
 H = 3600
+WEDNESDAY = datetime(2026, 12, 2, 12, tzinfo=UTC)
 
 
 class Hub:
@@ -147,6 +148,67 @@ async def test_a_session_that_is_over_is_ended(store: Store, keeper: Timekeeper)
     await keeper.round()
     await asyncio.sleep(0)
     assert keeper._hub.ended == [(ADA, Reason.TIME_LIMIT)]  # type: ignore[attr-defined]
+
+
+def spending(keeper: Timekeeper, gpus: int, **budget: float) -> None:
+    """Let the one server have GPUs, and its person a budget of GPU time."""
+    rules = {"default": {"gpu_hours": budget}}
+    config = Config.model_validate({"quotas": rules, "gpus": {"grace": "5 s"}})
+    keeper._config = lambda: config
+    past = WEDNESDAY - timedelta(hours=1)
+    end = Receipt(RUN.name, ADA, Kind.SERVER, past, Reason.USER, RUN.memory_bytes)
+    run = replace(RUN, name="lab-ada-2", began=past, gpus=gpus)
+    keeper._desk.store.transact(lambda ledger: (ledger.end(end), ledger.begin(run)))
+
+
+async def steps(keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch, *ahead: float) -> list[Any]:
+    """Take a round after each of these seconds on both clocks; return what was ended by then."""
+
+    class Clock(datetime):
+        """The clock on the wall, so much ahead."""
+
+        ahead = 0.0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return (WEDNESDAY + timedelta(seconds=cls.ahead)).astimezone(tz)
+
+    began = time.monotonic()
+    monkeypatch.setattr("spawner.timekeeping.datetime", Clock)
+    monkeypatch.setattr("spawner.timekeeping.time.monotonic", lambda: began + Clock.ahead)
+    found = []
+    for seconds in ahead:
+        Clock.ahead = seconds
+        await keeper.round()
+        await asyncio.sleep(0)
+        found.append(list(keeper._hub.ended))  # type: ignore[attr-defined]
+    return found
+
+
+async def test_gpu_time_that_is_used_up_ends_a_server_with_gpus_after_the_grace_period(
+    store: Store, keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spending(keeper, 1, week=0.5, month=0.5)
+    ended = await steps(keeper, monkeypatch, 0, 4, 6)
+    assert ended == [[], [], [(ADA, Reason.GPU_HOURS)]]
+    spent = noted(store).spent
+    assert spent is not None
+    assert (spent.allowed_seconds, spent.used_seconds) == (1800, pytest.approx(3606, abs=2))
+    piece = keeper.of(ADA)
+    assert piece is not None
+    assert (piece.shown()["gpu_step"], piece.shown()["gpu_left"]) == (3, "0 s")
+
+
+@pytest.mark.parametrize(("gpus", "hours"), [(0, 0.5), (1, 50)])
+async def test_without_gpus_or_with_enough_left_a_server_goes_on(
+    store: Store, keeper: Timekeeper, monkeypatch: pytest.MonkeyPatch, gpus: int, hours: float
+) -> None:
+    spending(keeper, gpus, month=hours)
+    assert await steps(keeper, monkeypatch, 0, 6, 60) == [[], [], []]
+    assert noted(store).spent is None
+    piece = keeper.of(ADA)
+    assert piece is not None
+    assert piece.shown()["gpu_warning"] == ""
 
 
 async def test_rounds_go_on_while_servers_are_culled(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -134,6 +135,72 @@ def test_the_csv_has_a_header_and_the_same_units(lab: Path) -> None:
     )
 
 
+def with_budgets(state: Path) -> None:
+    """Let ada have had a GPU for two hours until now, staff a budget, and ada be in staff."""
+    (state / "labhub.yaml").write_text(
+        "hub: {timezone: Europe/Berlin}\n"
+        "quotas: {groups: {staff: {gpu_hours: {week: 1000, month: 2000}}}}\n",
+        encoding="utf-8",
+    )
+    with sqlite3.connect(state / "hub.sqlite") as database:
+        database.executescript(
+            "create table users (id integer, name text); insert into users values (1, 'ada');"
+            "create table groups (id integer, name text); insert into groups values (7, 'staff');"
+            "create table user_group_map (user_id integer, group_id integer);"
+            "insert into user_group_map values (1, 7);"
+        )
+    hours = (datetime.now(UTC) - DAY).total_seconds() / 3600 - 2
+    begin_only(state, run("r1", "ada", gpus=1, hours=hours), run("r2", "eve", hours=hours))
+
+
+def begin_only(state: Path, *runs: Run) -> None:
+    """Note runs that go on."""
+    store = Store(f"sqlite:///{state}/labhub.sqlite")
+    store.transact(lambda ledger: [ledger.begin(each) for each in runs])
+    store.close()
+
+
+def test_budgets_stand_beside_those_who_have_some(state: Path) -> None:
+    with_budgets(state)
+    ada, eve = json.loads(usage("--json").stdout)["usage"]
+    assert eve["budgets"] == {}
+    week, month = ada["budgets"]["week"], ada["budgets"]["month"]
+    assert (week["allowed_gpu_seconds"], month["allowed_gpu_seconds"]) == (3_600_000, 7_200_000)
+    # Less than two hours where the week or the month began since.
+    assert 0 <= week["gpu_seconds"] <= 7300
+    assert datetime.fromisoformat(week["begins_anew_at"]).weekday() == 0
+    assert datetime.fromisoformat(month["begins_anew_at"]).day == 1
+    head, first, second, total = usage().stdout.splitlines()[1:]
+    assert head.endswith("GiB hours  GPU hours this week  GPU hours this month")
+    assert " of 1000" in first
+    assert first.endswith(" of 2000")
+    assert " of " not in second + total
+
+
+def test_budgets_stand_in_the_csv_too(state: Path) -> None:
+    with_budgets(state)
+    head, ada, eve = csv.reader(io.StringIO(usage("--csv").stdout))
+    assert head[4:] == [
+        "week_gpu_seconds", "week_allowed_gpu_seconds",
+        "month_gpu_seconds", "month_allowed_gpu_seconds",
+    ]  # fmt: skip
+    assert (ada[5], ada[7], eve[4:]) == ("3600000.0", "7200000.0", ["", "", "", ""])
+
+
+def test_budgets_are_of_now_and_the_rest_is_of_the_window(state: Path) -> None:
+    with_budgets(state)
+    assert json.loads(usage(*THAT_DAY, "--json").stdout)["usage"] == []
+    assert "budgets" not in usage("--by", "group", "--json").stdout
+
+
+def test_without_the_hub_s_database_no_groups_are_known(state: Path) -> None:
+    with_budgets(state)
+    (state / "hub.sqlite").write_text("no database " * 1000)
+    done = usage("--json")
+    assert json.loads(done.stdout)["usage"][0]["budgets"] == {}
+    assert done.stderr == "Who is in which group cannot be read, so no budgets are shown.\n"
+
+
 def test_no_name_is_a_formula_for_a_spreadsheet(state: Path) -> None:
     names = ["=1+1", "+1", "-1", "@sum", "\tx", "a,b", 'a"b', "a=1"]
     begin(state, run("r1", "ada", *names))
@@ -183,10 +250,8 @@ def test_without_a_zone_in_the_file_times_are_the_machine_s(lab: Path) -> None:
 
 
 def test_what_still_runs_counts_until_now(state: Path) -> None:
-    store = Store(f"sqlite:///{state}/labhub.sqlite")
     hours = (datetime.now(UTC) - DAY).total_seconds() / 3600 - 2
-    store.transact(lambda ledger: ledger.begin(run("r1", "ada", gpus=1, hours=hours)))
-    store.close()
+    begin_only(state, run("r1", "ada", gpus=1, hours=hours))
     found = json.loads(usage("--json", "--until", "2999-01-01").stdout)
     assert 7200 <= found["total"]["gpu_seconds"] < 7300
 

@@ -95,6 +95,32 @@ def test_why_it_cannot_be_extended_is_told() -> None:
     assert seen[-1] == ["error", "You can extend by 2 h once in 2 h: again in 1 h.", []]
 
 
+def test_gpu_time_is_warned_of_when_it_becomes_more_urgent() -> None:
+    soon = "Your GPU time of this week is used up in {left} (33 h of 40 h are used)."
+    over = "Your server stops in {left}: your GPU time of this week is used up."
+
+    def gpus(level: int, seconds: float, text: str) -> list[tuple[int, dict[str, Any]]]:
+        warnings = [450, 150, 30] if level == 3 else []
+        return [(200, {"left_seconds": None, "gpu_step": level, "gpu_warning": text,
+                       "gpu_left_seconds": seconds, "gpu_warnings": warnings})]  # fmt: skip
+
+    seen = live(
+        ("begin", gpus(0, 20 * H, "")), ("look", gpus(1, 7 * H, soon)),
+        ("look", gpus(1, 6 * H, soon)), ("look", gpus(2, 50 * MIN, soon)),
+        ("look", gpus(3, 30 * MIN, over)),
+        ("look", gpus(3, 7 * MIN, over)), ("look", gpus(0, 9 * H, "")),
+    )  # fmt: skip
+    texts = [[text for _, text, _ in each["shown"]] for each in seen]
+    first = [soon.replace("{left}", "7 h (at 18:40)")]
+    assert texts == [
+        [], first, first,
+        [soon.replace("{left}", "50 min (at 18:40)")],
+        [over.replace("{left}", "30 min (at 18:40)")],
+        [over.replace("{left}", "7 min (at 18:40)")],
+        [],
+    ]  # fmt: skip
+
+
 def test_keyboard_and_mouse_are_use_and_are_told_with_the_next_question() -> None:
     _, touched, looked, again = live(
         ("begin", unused(None)), ("touch", []), ("look", unused(None)), ("look", unused(None))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PURE = (
     "hub_config/json_schema.py",
     "hub_config/tables.py",
+    "hub_config/usage_report.py",
     "hub_config/explain.py",
     "hub_config/plan.py",
     "hub_config/schema_base.py",

@@ -18,7 +18,7 @@ quotas:
     schedule:
       - {days: [sat, sun], cpus: 8}
   groups:
-    staff: {memory: 64 GiB, idle: unlimited}
+    staff: {memory: 64 GiB, idle: unlimited, gpu_hours: {week: 40}}
     students: {total: {gpus: 1}}
   users:
     ada: {cpus: 2.5, until: 2026-12-04}
@@ -53,6 +53,8 @@ def test_every_number_with_its_rule_and_line(file: Path) -> None:
         "shm": {"value": 2 * GIB, "from": "default", "line": None},
         "pids": {"value": 1024, "from": "default", "line": None},
         "gpus": {"value": 1, "from": "default", "line": None},
+        "gpu_hours.week": {"value": 40, "from": "groups.staff", "line": 9},
+        "gpu_hours.month": {"value": None, "from": "default", "line": None},
         "disk": {"value": None, "from": "default", "line": None},
         "servers": {"value": 1, "from": "default", "line": None},
         "session": {"value": 12 * 3600, "from": "default", "line": 5},
@@ -70,17 +72,19 @@ def test_for_people(file: Path) -> None:
     shown = show(file, "ada", "--groups", "staff", "--at", WEDNESDAY).stdout.splitlines()
     assert shown == [
         "ada, member of staff, on Wednesday, 2026-12-02 12:00 CET:",
-        "number   value      rule",
-        "cpus     2.5        users.ada (labhub.yaml:12)",
-        "memory   64 GiB     groups.staff (labhub.yaml:9)",
-        "shm      2 GiB      built in",
-        "pids     1024       built in",
-        "gpus     1          built in",
-        "disk     unlimited  built in",
-        "servers  1          built in",
-        "session  12 h       default (labhub.yaml:5)",
-        "idle     unlimited  groups.staff (labhub.yaml:9)",
-        "extend   no         built in",
+        "number           value      rule",
+        "cpus             2.5        users.ada (labhub.yaml:12)",
+        "memory           64 GiB     groups.staff (labhub.yaml:9)",
+        "shm              2 GiB      built in",
+        "pids             1024       built in",
+        "gpus             1          built in",
+        "gpu_hours.week   40 h       groups.staff (labhub.yaml:9)",
+        "gpu_hours.month  unlimited  built in",
+        "disk             unlimited  built in",
+        "servers          1          built in",
+        "session          12 h       default (labhub.yaml:5)",
+        "idle             unlimited  groups.staff (labhub.yaml:9)",
+        "extend           no         built in",
     ]
 
 

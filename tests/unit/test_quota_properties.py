@@ -33,6 +33,13 @@ amounts: dict[str, st.SearchStrategy[Any]] = {
     "pids": st.sampled_from([64, 1024, 4096]),
     "gpus": st.integers(0, 8),
     "servers": st.integers(1, 4),
+    "gpu_hours": st.fixed_dictionaries(
+        {},
+        optional={
+            "week": st.sampled_from([0.5, 40, "unlimited"]),
+            "month": st.sampled_from([120, "unlimited"]),
+        },
+    ),
     "session": st.sampled_from(["1 h", "12 h", "unlimited"]),
     "idle": st.sampled_from(["30 min", "8 h", "unlimited"]),
     "extend": st.sampled_from(["1 h", "4 h"]),
@@ -148,15 +155,19 @@ def test_who_chooses_nothing_gets_what_is_there(
 
 def numbers(rules: dict[str, Any]) -> Any:
     """Yield the place of every number in the file."""
-    for section, entries in (("groups", rules["groups"]), ("users", rules["users"])):
-        for name, entry in entries.items():
-            for key, value in entry.items():
-                path = ("quotas", section, name, key)
-                if isinstance(value, dict):
-                    yield from ((*path, each) for each in value)
-                else:
-                    yield path
-    yield from (("quotas", "default", key) for key in rules["default"])
+    yield from places(("quotas", "default"), rules["default"])
+    for section in ("groups", "users"):
+        for name, entry in rules[section].items():
+            yield from places(("quotas", section, name), entry)
+
+
+def places(path: tuple[str, ...], entry: dict[str, Any]) -> Any:
+    """Yield the place of every number in one entry, and below it."""
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            yield from places((*path, key), value)
+        else:
+            yield (*path, key)
 
 
 def without(rules: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
