@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 VERSION = 1
+# A moment after it is no date any more.
+MOST = 1 << 36
 
 
 class UnreadableError(ValueError):
@@ -223,7 +225,7 @@ def _flag(value: object) -> bool:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 53:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST:
         raise UnreadableError(f"{value!r:.40} is no number from zero on")
     return float(value)
 

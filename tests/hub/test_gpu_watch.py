@@ -178,6 +178,17 @@ async def test_a_hub_that_begins_believes_no_report_of_yesterday(world: World) -
     await world.watch.close()
 
 
+async def test_a_hub_begins_whatever_the_monitors_clock_said(world: World) -> None:
+    for at in (0.0, float((1 << 36) - 1)):
+        write(world.folder, Report(at, 5.0, Reading((Gpu(A),), "550")))
+        world.watch.begin()
+        world.clock.now += 100
+        sight = await world.look()
+        assert sight.seen == (Seen(A),)
+        assert sight.trouble.startswith("The GPU monitor has said nothing since ")
+        await world.watch.close()
+
+
 async def test_a_clock_that_is_set_makes_nothing_old(world: World) -> None:
     world.reports(Gpu(A))
     await world.look()
