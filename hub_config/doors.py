@@ -7,8 +7,11 @@ with a sentence. What counts is still decided at each start, from what holds the
 
 # ruff: noqa: ANN401 - JupyterHub's classes have no types
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, NoReturn
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -23,6 +26,7 @@ from spawner.servers import name_problem
 
 # All options together are a few words and numbers.
 MOST_BYTES = 16 * 1024
+SERVER_ERROR = 500
 PATCHED = ("name", "display_name", "user_options")
 
 Route = tuple[Any, ...]
@@ -112,8 +116,38 @@ class ServerDoor(NamedDoor, UserServerAPIHandler, StrictBody):
         return server.user_options if server is not None else None
 
 
+class Brief(logging.LoggerAdapter[logging.Logger]):
+    """A log that needs no traceback of what is up to the person who asked."""
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        """Leave the traceback out where the answer is no error of the hub; the reason was said."""
+        error = sys.exception()
+        if isinstance(error, HTTPError) and error.status_code < SERVER_ERROR:
+            return msg, {**kwargs, "exc_info": None}
+        return msg, kwargs
+
+
+def exception_was_seen() -> None:
+    """Let nobody write that the exception of the current task, if it has one, was overlooked."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
 class SpawnDoor(NamedDoor, SpawnHandler):
     """The start page, its form, and options in its address."""
+
+    @property
+    def log(self) -> "Brief":
+        """The hub's log; JupyterHub writes a traceback there for each choice that is refused."""
+        return Brief(super().log)
+
+    async def spawn_single_user(self, *which: Any, **how: Any) -> Any:
+        """Start a server; JupyterHub waits for a second, and what fails later was logged."""
+        exception_was_seen()
+        return await super().spawn_single_user(*which, **how)
 
     async def prepare(self) -> None:
         """Let nothing in that is no text, or too much of it."""

@@ -7,6 +7,7 @@
 For whoever may use the server: its owner's browser, the server itself with its own token, admins.
 """
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,7 @@ class TimeHandler(APIHandler):
     @needs_scope("access:servers")
     async def post(self, user_name: str, server_name: str) -> None:
         """Change it, and show it."""
-        body = self.get_json_body()
-        wish = body.get("do") if isinstance(body, dict) else None
+        wish = _wish(self.request.body)
         piece = await change(self.lab_hub.timekeeper, Holder(user_name, server_name), wish)
         self.finish({**piece.shown(), "said": messages.DONE[wish]})
 
@@ -95,6 +95,15 @@ async def change(timekeeper: Timekeeper, holder: Holder, wish: object) -> Timepi
     except StoreError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         raise HTTPError(UNAVAILABLE, messages.NOT_NOTED) from None
+
+
+def _wish(body: bytes) -> object:
+    """Return what a body asks for, None where it is no such JSON."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return asked.get("do") if isinstance(asked, dict) else None
 
 
 def _known(piece: Timepiece | None) -> Timepiece:

@@ -199,6 +199,16 @@ def test_the_form_says_why_and_offers_the_choice_again(
     assert fake_engine.containers() == []
 
 
+@pytest.mark.parametrize("query", ["", "?opt-memory=5%20GiB"], ids=["form", "query"])
+def test_a_refused_choice_is_one_line_of_the_log(lab: Lab, bob: Person, query: str) -> None:
+    before = lab.hub.log.stat().st_size
+    page = bob.get(f"/hub/spawn/bob{query}") if query else bob.start("bob", memory="5 GiB")
+    assert page.status_code == 400
+    logged = lab.hub.log.read_text()[before:]
+    assert TOO_MUCH in logged
+    assert "Traceback" not in logged
+
+
 def test_a_query_is_no_way_around(bob: Person, fake_engine: FakeEngine) -> None:
     for query in ("opt-memory=5%20GiB", "memory=5%20GiB", "opt-memory=1%20GiB&opt-memory=5%20GiB"):
         page = bob.get(f"/hub/spawn/bob?{query}")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from spawner.messages.times import NO_SUCH_WISH
 from spawner.runs import Holder, Reason, Receipt, Run
 from spawner.store import Ledger, Store
 from tests.lib.fake_engine import FakeEngine
@@ -328,6 +329,18 @@ def test_what_does_not_come_from_the_page_changes_nothing(
         answer = ada.web.post(url, data={"_xsrf": ada.xsrf, **nonsense})
         assert answer.status_code == 400, words(answer)
     assert run_of(lab).extensions == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b'"keep"', b"\xff", b"NaN", b"[" * 100_000, b'{"do": ["keep"]}'],
+    ids=lambda body: repr(body[:9]),
+)
+def test_what_is_no_wish_is_refused_with_one_sentence(lab: Lab, body: bytes) -> None:
+    before = lab.hub.log.stat().st_size
+    answer = lab.api("POST", TIME, data=body)
+    assert (answer.status_code, answer.json()["message"]) == (400, NO_SUCH_WISH)
+    assert "Traceback" not in lab.hub.log.read_text()[before:]
 
 
 def test_a_named_server_has_a_time_of_its_own(lab: Lab, ada: Person) -> None:
