@@ -77,11 +77,10 @@ class Plan:
 
     def may_fit(self, tickets: Iterable[Ticket]) -> bool:
         """Return whether any of these could perhaps start now; says so quickly."""
-        if not self.free:
-            return any(not each.wanted for each in tickets)
-        count, longest = len(self.free), max(each.reserved_at for each in self.free) - self.now
+        count = len(self.free)
+        latest = max((each.reserved_at for each in self.free), default=self.now)
         return any(
-            each.wanted <= count and (inf if each.asked is None else each.asked) <= longest
+            not each.wanted or (each.wanted <= count and self.now + _length(each) <= latest)
             for each in tickets
         )
 

@@ -211,6 +211,14 @@ def test_whose_turn_it_is(
     assert started(scene(has("eve", "GPU-a", left=HOUR), tickets=tickets)) == expected
 
 
+def test_who_wants_no_device_does_not_wait_for_those_that_are_kept_for_others() -> None:
+    waits = (wants("dan", 2, waited=9 * HOUR),)
+    here = scene(FULL[0], tickets=waits, caps={MEMORY: 64})
+    mine = wants("ada", 0, asked=DAY, draws={MEMORY: 1})
+    assert decide(here, mine, NOW) == Granted(())
+    assert isinstance(decide(here, replace(mine, wanted=1), NOW), Queued)
+
+
 def test_a_quarter_of_the_machine_is_left_to_those_who_ask_for_little() -> None:
     four = tuple(Device(f"GPU-{name}") for name in "abcd")
     late = [has(f"l{n}", four[n].id, left=DAY, late=True) for n in range(3)]
