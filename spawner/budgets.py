@@ -120,7 +120,11 @@ class Budgets:
 
 
 def noted(run: Run, standing: Standing | None) -> Run:
-    """Return a run with what its receipt will say, once its end is due, and without before."""
-    if standing is None or not standing.is_over:
-        return replace(run, spent=None)
-    return run if run.spent is not None else replace(run, spent=standing.spent)
+    """Return a run with what its receipt will say, once its end is due, and without before.
+
+    Where nothing is new, it is the very run that was given.
+    """
+    is_due = standing is not None and standing.is_over
+    if is_due == (run.spent is not None):
+        return run
+    return replace(run, spent=standing.spent if standing is not None and is_due else None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from spawner.cgroups import Places, count, is_version_2
+from spawner.cgroups import Places, count, is_version_2, text
 
 CACHE = ("inactive_file", "active_file")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Meter(Protocol):
 class _Files:
     """Where the kernel writes what we want."""
 
-    root: Path
+    root: str
     peak: str
     kills: str
     without_peak: str
@@ -59,6 +59,8 @@ class CgroupMeter:
         """Touch nothing yet; `root` is the host's /sys/fs/cgroup, as this process sees it."""
         self._root = root
         self._places = Places()
+        # No machine changes its version while it runs.
+        self._files: _Files | None = None
 
     def read(self, container_id: str) -> Usage | None:
         """Return a container's usage, or None. Never raises and never waits for anybody."""
@@ -71,11 +73,14 @@ class CgroupMeter:
         """
         return self._read(container_id, _held_bytes)
 
-    def _read(self, container_id: str, reader: Callable[[Path, _Files], T]) -> T | None:
+    def _read(self, container_id: str, reader: Callable[[str, _Files], T]) -> T | None:
         try:
-            files = _files(self._root)
+            files = self._files or _files(self._root)
             place = self._places.find(files.root, container_id)
-            return reader(place, files) if place is not None else None
+            if place is None:
+                return None
+            self._files = files
+            return reader(place, files)
         except (OSError, ValueError):
             return None
 
@@ -84,32 +89,32 @@ def _files(root: Path) -> _Files:
     """Return where version 1 or 2 of cgroups keeps its memory; both there: 1 has the memory."""
     if is_version_2(root):
         now = "memory.current"
-        return _Files(root, "memory.peak", "memory.events", now, now, CACHE)
+        return _Files(f"{root}", "memory.peak", "memory.events", now, now, CACHE)
     peak = "memory.max_usage_in_bytes"  # always there
     total = tuple(f"total_{key}" for key in CACHE)
     kills, now = "memory.oom_control", "memory.usage_in_bytes"
-    return _Files(root / "memory", peak, kills, peak, now, total)
+    return _Files(f"{root}/memory", peak, kills, peak, now, total)
 
 
-def _usage(place: Path, files: _Files) -> Usage:
+def _usage(place: str, files: _Files) -> Usage:
     """Read the two numbers; OSError or ValueError when one cannot be had."""
-    kills = _entry((place / files.kills).read_text("ascii"), "oom_kill")
+    kills = _entry(text(f"{place}/{files.kills}"), "oom_kill")
     try:
-        peak = count((place / files.peak).read_text("ascii"))
+        peak = count(text(f"{place}/{files.peak}"))
     except FileNotFoundError:
-        (place / files.without_peak).stat()  # the container is still there, so the kernel is old
+        Path(place, files.without_peak).stat()  # the container is still there, so the kernel is old
         peak = None
     return Usage(peak, kills)
 
 
-def _held_bytes(place: Path, files: _Files) -> int:
+def _held_bytes(place: str, files: _Files) -> int:
     """Read what is in use, without what the kernel can drop; OSError or ValueError as above."""
-    stat = (place / "memory.stat").read_text("ascii")
-    used = count((place / files.now).read_text("ascii"))
+    stat = text(f"{place}/memory.stat")
+    used = count(text(f"{place}/{files.now}"))
     return max(0, used - sum(_entry(stat, key) for key in files.cache))
 
 
-def _entry(text: str, key: str) -> int:
+def _entry(lines: str, key: str) -> int:
     """Return a value of a file of keys and values; ValueError when there is none."""
-    values = dict(line.split() for line in text.splitlines())
+    values = dict(line.split() for line in lines.splitlines())
     return count(values.get(key, ""))

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from spawner import checkpoint, messages, rows
 from spawner.ledger import Ledger
 from spawner.migrations import SCHEMA, steps_from
+from spawner.snapshot import Snapshot
 from spawner.transaction import UnreadableError
 
 BUSY_SECONDS = 20
@@ -39,6 +40,7 @@ class Store:
             raise StoreError(messages.store_not_a_file(parts.render_as_string()))
         self.path = Path(parts.database)
         self._lock = threading.Lock()
+        self._snapshot = Snapshot()
         _create_private(self.path)
         self._engine = sa.create_engine(parts, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(self._engine, "connect", _configure)
@@ -53,7 +55,7 @@ class Store:
         cannot be used, or is held by others for too long. It waits: not for the event loop.
         """
         with self._writing() as connection:
-            ledger = Ledger(connection)
+            ledger = Ledger(connection, self._snapshot)
             result = work(ledger)
         for operation in ledger.written:
             checkpoint.reached(f"store.{operation}:after")

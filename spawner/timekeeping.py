@@ -169,7 +169,7 @@ class Timekeeper:
             budgets.noted(times.keep(run, allowed[run.name], now), self._budgets.of(run))
             for run in mine
         ]
-        changed = [run for run, old in zip(kept, mine, strict=True) if run != old]
+        changed = [run for run, old in zip(kept, mine, strict=True) if run is not old]
         if changed:
             await asyncio.to_thread(self._desk.store.transact, _noting(changed))
         self._uses = {run.name: self._use(run, living, seconds, now, steady) for run in kept}

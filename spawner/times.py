@@ -85,25 +85,41 @@ def warnings(limit_seconds: float) -> tuple[float, ...]:
 
 
 def keep(run: Run, allowed: Allowed, now: datetime) -> Run:
-    """Return the run with what the quota allows now, and with the end that follows from it."""
+    """Return the run with what the quota allows now, and with the end that follows from it.
+
+    Where nothing is new, as nearly always, it is the very run that was given.
+    """
     session = _shorter(run.chosen_seconds, allowed.session_seconds)
-    run = replace(
+    ends_at, warned_at = _end(run, session, now)
+    if (
+        run.session_seconds == session
+        and run.idle_seconds == allowed.idle_seconds
+        and run.extend_seconds == allowed.extend_seconds
+        and run.ends_at == ends_at
+        and run.warned_at == warned_at
+    ):
+        return run
+    return replace(
         run,
         session_seconds=session,
         idle_seconds=allowed.idle_seconds,
         extend_seconds=allowed.extend_seconds,
+        ends_at=ends_at,
+        warned_at=warned_at,
     )
+
+
+def _end(run: Run, session: int | None, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Return when such a session ends, and since when its user is warned; None is never."""
     if session is None:
-        return replace(run, ends_at=None, warned_at=None)
+        return None, None
     due = run.began + timedelta(seconds=session + run.extended_seconds)
     first = timedelta(seconds=warnings(session)[0])
-    warned_at = run.warned_at if run.warned_at is not None and run.warned_at <= now else None
     if due - now > first:
-        return replace(run, ends_at=due, warned_at=None)
-    if warned_at is None:
-        return replace(run, ends_at=max(due, now + first), warned_at=now)
-    said = run.ends_at or due
-    return replace(run, ends_at=max(due, said), warned_at=warned_at)
+        return due, None
+    if run.warned_at is None or run.warned_at > now:
+        return max(due, now + first), now
+    return max(due, run.ends_at or due), run.warned_at
 
 
 def is_over(run: Run, now: datetime) -> bool:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,21 @@ from tests.bench.engine_process import EngineProcess
 from tests.bench.ours import OPTIONS
 from tests.bench.stock.process import StockHub
 from tests.lib.fake_engine import TENSORFLOW
+from tests.lib.instance_dir import DEFAULT_CONFIG
 from tests.lib.lab import Lab
 
 OURS_CONFIG = Path(__file__).with_name("ours_config.py")
-MEMORY = {  # version 1 of cgroups
-    "memory.max_usage_in_bytes": f"{150 << 20}\n",
-    "memory.usage_in_bytes": f"{150 << 20}\n",
-    "memory.stat": "total_inactive_file 0\ntotal_active_file 0\n",
-    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+CGROUPS = {  # version 1
+    "memory": {
+        "memory.max_usage_in_bytes": f"{150 << 20}\n",
+        "memory.usage_in_bytes": f"{150 << 20}\n",
+        "memory.stat": "total_inactive_file 0\ntotal_active_file 0\n",
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+    },
+    "cpuacct": {"cpuacct.usage": f"{10**9}\n"},
 }
+# With the limits of time that the example file has, so that somebody has to keep the time.
+LIMITED = DEFAULT_CONFIG.replace("pids: 256", "pids: 256, session: 12 h, idle: 1 h")
 PAGE = 200
 USERS_SECONDS = 120
 STOCK = {
@@ -76,13 +83,13 @@ class Contender:
         return seen
 
     def meter(self) -> None:
-        """Give the containers that run the kernel's files about memory, which a fake has not."""
+        """Give the containers that run the kernel's files about them, which a fake has not."""
         if self.cgroups is None:
             return
-        for container in self.engine.environments():
-            folder = self.cgroups / "memory" / "docker" / container
+        for container, (tree, files) in product(self.engine.environments(), CGROUPS.items()):
+            folder = self.cgroups / tree / "docker" / container
             folder.mkdir(parents=True, exist_ok=True)
-            for name, text in MEMORY.items():
+            for name, text in files.items():
                 (folder / name).write_text(text)
 
     def client(self) -> docker.DockerClient:
@@ -101,7 +108,7 @@ def ours() -> Iterator[Contender]:
     """A labhub."""
     with tempfile.TemporaryDirectory(prefix="labhub-bench-") as folder, EngineProcess() as engine:
         env = {"LABHUB_CGROUP": folder}
-        with Lab(engine.url, hub_config=OURS_CONFIG, env=env) as lab:
+        with Lab(engine.url, config=LIMITED, hub_config=OURS_CONFIG, env=env) as lab:
             yield Contender("ours", lab, engine, OPTIONS, Path(folder))
 
 

@@ -8,8 +8,10 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -389,6 +391,53 @@ def _step(ledger: Ledger, step: str, one: Run, number: int) -> bool | None:
         case _:
             killed = kernel(one.name, number)
             return ledger.note_kernel(replace(killed, holder=one.holder), number)
+
+
+# what is read again
+
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["ours", "other"]),
+        st.sampled_from(["begin", "bind", "ask_stop", "end", "note_kernel"]),
+        st.sampled_from(["r1", "r2", "r3"]),
+        st.integers(0, 3),
+        st.booleans(),
+    ),
+    max_size=10,
+)
+
+
+def test_what_nobody_wrote_to_is_not_read_again(book: Store) -> None:
+    book.transact(lambda ledger: ledger.begin(run()))
+    assert book.transact(Ledger.open_runs) is book.transact(Ledger.open_runs)
+
+
+@given(WRITES)
+@settings(max_examples=20, deadline=None)
+def test_what_is_read_again_is_what_stands_there(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[str, str, str, int, bool]]
+) -> None:
+    url = f"sqlite:///{tmp_path_factory.mktemp('again')}/labhub.sqlite"
+    stores = {"ours": Store(url), "other": Store(url)}
+    for which, step, name, number, is_kept in writes:
+        with suppress(_UndoneError):
+            stores[which].transact(partial(_write, step, name, number, is_kept=is_kept))
+        stands = stores["ours"].transact(Ledger._all_open)
+        assert [each.transact(Ledger.open_runs) for each in stores.values()] == [stands] * 2
+    for each in stores.values():
+        each.close()
+
+
+class _UndoneError(Exception):
+    """A transaction ends without being kept."""
+
+
+def _write(step: str, name: str, number: int, ledger: Ledger, *, is_kept: bool) -> None:
+    ledger.open_runs()
+    _step(ledger, step, run(name, ADA, number), number)
+    ledger.open_runs()
+    if not is_kept:
+        raise _UndoneError
 
 
 # the file

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from spawner import rows
 from spawner.container import holder_of, identity_labels
 from spawner.runs import Holder, Kind, Receipt, Run
+from spawner.snapshot import Snapshot
 from spawner.store import Ledger, Store
 from spawner.watch import ROUND_SECONDS
 from tests.lib.model_engine import Box, Call, ModelEngine
@@ -241,9 +242,9 @@ class Life(RuleBasedStateMachine):
 class WatchedLedger(Ledger):
     """A ledger that shows what is written into it."""
 
-    def __init__(self, life: Life, connection: sa.Connection) -> None:
+    def __init__(self, life: Life, connection: sa.Connection, snapshot: Snapshot) -> None:
         """Stand on this connection."""
-        super().__init__(connection)
+        super().__init__(connection, snapshot)
         self._life = life
 
     def begin(self, run: Run) -> None:
