@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from hub_config.schema import Config
 from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
-from spawner.engine_errors import NotFoundError, UnavailableError, UnknownError
+from spawner.engine_errors import EngineError, NotFoundError, UnavailableError, UnknownError
+from spawner.events import Event
 from spawner.failure import NoAccountError
 from spawner.images import Images
 from spawner.launch import Launch, Request
@@ -20,7 +21,7 @@ from spawner.progress import Steps
 from spawner.quota import Quota
 from spawner.runs import Holder, Run
 from spawner.store import Ledger
-from spawner.watch import Watch
+from spawner.watch import ROUND_SECONDS, Watch
 from tests.lib.model_hub import CONFIG, LAB
 
 LABELS = identity_labels(LAB.name, "ada", "")
@@ -133,6 +134,36 @@ async def test_a_round_looks_in_the_order_that_an_old_answer_cannot_hurt(tmp_pat
     desk.receipts.open_runs = open_runs  # type: ignore[method-assign]
     await Watch(desk, Asked(engine.asked)).round()
     assert engine.asked[:5] == ["store", "busy", "engine", "hub", "busy"]
+
+
+@pytest.mark.parametrize("error", [None, UnavailableError("cut"), UnknownError("broken off")])
+async def test_after_a_gap_in_the_events_a_round_is_made_at_once(
+    tmp_path: Path, error: EngineError | None
+) -> None:
+    class Breaks(Told):
+        gap, looks = asyncio.Event(), asyncio.Queue[None]()
+
+        async def events(self, *_: object) -> AsyncIterator[Event]:
+            await self.gap.wait()
+            self.gap.clear()
+            if error is not None:
+                raise error
+            for none in ():
+                yield none
+
+        async def listed(self, labels: Mapping[str, str]) -> list[Listed]:
+            self.looks.put_nowait(None)
+            return await super().listed(labels)
+
+    engine = Breaks({}, [])
+    watch = Watch(desk_with(engine, tmp_path), Asked([]))
+    watch.begin()
+    async with asyncio.timeout(ROUND_SECONDS / 2):
+        await engine.looks.get()
+        for _ in range(2):
+            engine.gap.set()
+            await engine.looks.get()
+    await watch.close()
 
 
 async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path) -> None:

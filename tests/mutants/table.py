@@ -112,7 +112,7 @@ MUTANTS = (
         "spawner/watch.py",
         "            self._desk.round_due.set()  # there may have been a gap\n",
         "",
-        f"{WATCH} -k without_events",
+        f"{LOOKS} -k gap",
     ),
     Mutant(
         "deaths-are-ignored",
