@@ -53,6 +53,8 @@ class Desk:
         self.gpu_busy: Callable[[str], bool] = lambda _container: False
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
         self.round_due = asyncio.Event()
+        # Set by whoever knows that a server may have other limits than the rules of now give it.
+        self.limits_due = asyncio.Event()
         # Set by whoever knows that a server began, or that other rules about time hold.
         self.time_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()

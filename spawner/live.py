@@ -7,6 +7,7 @@ time does anybody count with less than a server may use. What failed or has to w
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hub_config.schema import Config
 
 AGAIN_SECONDS = 2
+# Of the event loop's time.
+MOST_USED = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,8 @@ class Live:
     def __init__(self, desk: Desk, hub: Hub, config: "Callable[[], Config]") -> None:
         """Do nothing yet."""
         self._desk, self._hub, self._config = desk, hub, config
-        self._due = asyncio.Event()
+        # By what everything is as it is to be, None while it is not.
+        self._settled: tuple[object, ...] | None = None
         self._known: dict[str, Known] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -74,7 +78,7 @@ class Live:
 
     def due(self) -> None:
         """Make a round now, because something may have changed."""
-        self._due.set()
+        self._desk.limits_due.set()
 
     async def close(self) -> None:
         """End."""
@@ -85,6 +89,7 @@ class Live:
     async def _rounds(self) -> None:
         """Make a round when one is due, at each full minute, and soon while something waits."""
         while True:
+            began_seconds = time.thread_time()
             try:
                 waits = await self.round()
             except (EngineError, StoreError, MachineUnknownError) as error:
@@ -93,25 +98,46 @@ class Live:
             except Exception:  # nothing may end this
                 log.exception("Unexpected, while changing limits of running servers")
                 waits = True
-            await self._pause(waits=waits)
+            await self._pause(time.thread_time() - began_seconds if waits else None)
 
-    async def _pause(self, *, waits: bool) -> None:
-        """Wait for the next round. Schedules change at full minutes."""
-        to_the_minute = 60 - datetime.now().astimezone().timestamp() % 60
+    async def _pause(self, used_seconds: float | None) -> None:
+        """Wait for the next round. Schedules change at full minutes.
+
+        What waits may do so for days: so `used_seconds`, for which a round with something that
+        waits held the event loop up, is a small part of the time until the next one.
+        """
+        seconds = 60 - datetime.now().astimezone().timestamp() % 60
+        if used_seconds is not None:
+            seconds = min(seconds, max(AGAIN_SECONDS, used_seconds / MOST_USED))
         try:
-            async with asyncio.timeout(
-                min(to_the_minute, AGAIN_SECONDS) if waits else to_the_minute
-            ):
-                await self._due.wait()
+            async with asyncio.timeout(seconds):
+                await self._desk.limits_due.wait()
         except TimeoutError:
             pass
-        self._due.clear()
+        self._desk.limits_due.clear()
 
     async def round(self) -> bool:
         """Bring every server to what it is to have; return whether something has to wait."""
         told = self._hub.standing()
         runs = [run for run in await self._desk.receipts.open_runs() if run.container]
         mine = [run for run in runs if run.holder in told]
+        rules = self._rules(mine, told)
+        if rules == self._settled:
+            return False
+        self._settled = None
+        waits = await self._settle(mine, told)
+        self._settled = None if waits else rules
+        return waits
+
+    def _rules(self, runs: list[Run], told: Mapping[Holder, Told]) -> tuple[object, ...]:
+        """Return all that decides what servers are to have, once nothing has to wait any more."""
+        config = self._config()
+        quotas = Quotas(config, datetime.now().astimezone())
+        own = [quotas.of(Person(run.holder.user, told[run.holder].groups)) for run in runs]
+        return config, runs, told, own
+
+    async def _settle(self, mine: list[Run], told: Mapping[Holder, Told]) -> bool:
+        """Change what is to be changed; return whether something has to wait."""
         await self._look([run.container for run in mine])
         servers = [
             Standing(
@@ -127,7 +153,8 @@ class Live:
         done = await asyncio.gather(*(self._follow(each, goals[each.run.name]) for each in servers))
         await asyncio.to_thread(self._note, servers, goals)
         self._tell(zip(servers, done, strict=True))
-        return len(servers) < len(mine) or any(each.late for each in done)
+        # Nobody knows what became of those that are not known (any more).
+        return len(self._known) < len(mine) or any(each.late for each in done)
 
     async def _look(self, containers: list[str]) -> None:
         """Ask the engine about containers that nobody asked about yet, and forget those gone."""

@@ -44,14 +44,11 @@ class QuotaDockerSpawner(PagesSpawner):
 
     async def start(self) -> str:
         """Start a fresh container and return its URL once the server answers there."""
-        person = self.person
-        request = Request(
-            self.current_config(), person.name, self.name, self.user_options, person.groups
-        )
+        request = self._request()
         self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
         self._launch = launch = Launch(self._desk, request, self._steps)
         try:
-            return await self._run(launch)
+            return await self._run(launch, request)
         except asyncio.CancelledError:
             # The hub calls a server with an address "ready" for a second after a cancelled start,
             # and answers 500 unless the start ends at once: forget the address, tidy up apart.
@@ -64,7 +61,14 @@ class QuotaDockerSpawner(PagesSpawner):
             self._launch = None
             self._steps.close()
 
-    async def _run(self, launch: Launch) -> str:
+    def _request(self) -> Request:
+        """Return what is to be started, by the rules of now."""
+        person = self.person
+        return Request(
+            self.current_config(), person.name, self.name, self.user_options, person.groups
+        )
+
+    async def _run(self, launch: Launch, request: Request) -> str:
         seconds = self.start_timeout * OWN_DEADLINE
         try:
             async with asyncio.timeout(seconds):
@@ -77,6 +81,8 @@ class QuotaDockerSpawner(PagesSpawner):
                 self._address = await launch.start()
                 await launch.wait(f"{self._url}{self.server.base_url}api")
                 self._desk.time_due.set()
+                if self._request() != request:  # labhub.yaml or groups changed meanwhile
+                    self._desk.limits_due.set()
                 return self._url
         except Exception as error:  # the user must read one sentence, whatever it was
             self.object_id = ""

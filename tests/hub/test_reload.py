@@ -316,6 +316,20 @@ def test_an_engine_that_refuses_is_asked_again(lab: Lab, box: Box, fake_engine: 
     until(lambda: not status(lab)["late"])
 
 
+def test_a_file_saved_during_a_start_holds_for_what_began_by_the_last_one(
+    lab: Lab, fake_engine: FakeEngine, cgroups: Path
+) -> None:
+    create = "POST", "/containers/create$"
+    made = len(fake_engine.calls_to(*create))
+    fake_engine.delay(*create, 3, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(Box, lab, fake_engine, cgroups)
+        until(lambda: len(fake_engine.calls_to(*create)) > made)
+        save(lab, text(cpus=2))
+        box = starting.result()
+    until(lambda: box.limits()[0] == 2)
+
+
 def test_growth_waits_for_room_on_the_machine(lab: Lab, box: Box) -> None:
     lab.dir.machine(memory_bytes=2 * GIB)
     time.sleep(10.5)  # what the machine has is looked at every ten seconds
