@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.metrics import PeriodicMetricsCollector
 from traitlets.config import Config as Traits
 
 import hub_config
@@ -16,6 +17,7 @@ from hub_config.apply import (
     apply,
     culler_token,
     update_addresses,
+    update_metrics,
     update_pages,
     update_proxy,
     update_services,
@@ -205,6 +207,14 @@ def test_servers(instance: Instance) -> None:
             "server_token_scopes": ["users:activity!user", "access:servers!server"],
         },
     }
+
+
+def test_the_event_loop_is_looked_at_less_often() -> None:
+    c = Traits()
+    update_metrics(c)
+    assert c == {"PeriodicMetricsCollector": {"event_loop_interval_resolution": 0.2}}
+    known = PeriodicMetricsCollector.class_trait_names(config=True)
+    assert set(c.PeriodicMetricsCollector) <= set(known)
 
 
 def test_applying_twice_is_applying_once(instance: Instance) -> None:
