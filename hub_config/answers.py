@@ -1,22 +1,29 @@
 """What the hub tells of its servers, and does to them, when the watch and its like ask for it."""
 
 import asyncio
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
+from hub_config.apply import QUEUE
 from spawner.idle_culler import NAME as CULLER
 from spawner.idle_culler import cull
 from spawner.idleness import Answer
 from spawner.live import Told
 from spawner.question import ask
 from spawner.receipts import Asked
-from spawner.runs import Holder, Reason
+from spawner.runs import Holder, Reason, Run
 from spawner.timekeeping import Living, Timekeeper
+from spawner.waiting import Waiting
 
+# A server that has just begun says once that it is there.
+OWN_ACTIVITY_SECONDS = 120
 PENDING_LOOKS, PENDING_PAUSE_SECONDS = 100, 0.1
 ASK_SECONDS = 60
 
@@ -123,6 +130,40 @@ class AnsweringHub(JupyterHub):
             await spawner.user.stop(holder.server)
         finally:
             spawner._stop_pending = False  # noqa: SLF001
+
+    # for the queue
+
+    def has_come(self, run: Run) -> bool:
+        """Return whether the person of a server that runs has opened or used it.
+
+        Each browser that opens a server gets a token for it from the hub, anew at each start.
+        """
+        spawner = self._spawner(run.holder)
+        if spawner is None or not spawner.ready:
+            return False
+        opened = self.db.query(orm.APIToken.id).filter(
+            orm.APIToken.client_id == spawner.oauth_client_id, orm.APIToken.session_id.is_not(None)
+        )
+        used = _utc(spawner.orm_spawner.last_activity)
+        first_use = run.began + timedelta(seconds=OWN_ACTIVITY_SECONDS)
+        return opened.first() is not None or (used is not None and used > first_use)
+
+    async def resume(self, waiting: Waiting) -> None:
+        """Begin a start again that an earlier hub left waiting, as its person did."""
+        token = next(each["api_token"] for each in self.services if each["name"] == QUEUE)
+        user, server = (quote(part, safe="") for part in waiting.holder)
+        url = f"{self.hub.api_url.rstrip('/')}/users/{user}/servers/{server}"
+        request = HTTPRequest(
+            url,
+            method="POST",
+            headers={"Authorization": f"token {token}"},
+            body=json.dumps({"user_options": dict(waiting.options)}),
+            request_timeout=ASK_SECONDS,
+        )
+        try:
+            await AsyncHTTPClient().fetch(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a later round tries again
+            self.log.warning("%s cannot wait on: %s", waiting.holder, error)
 
     async def cull(self) -> None:
         """End the servers that the timekeeper calls idle."""

@@ -21,6 +21,9 @@ CLI = "labhub-cli"
 CLI_SCOPES = ["read:users", "list:users", "read:servers", "delete:servers", "tokens"]
 
 LOOP_LOOK_SECONDS = 0.2
+QUEUE = "queue"
+# The hub itself goes on with starts that an earlier hub left waiting.
+QUEUE_SCOPES = ["start:servers", "read:servers", "read:users:name"]
 
 _SECRET = re.compile(r"[0-9a-f]{64}")  # 32 bytes, as deploy/up writes them
 
@@ -76,11 +79,13 @@ def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa
     token = read_instance_secret(instance, "cli_token")
     services = [
         {"name": CLI, "api_token": token, "display": False},
-        {"name": CULLER, "api_token": culler_token(instance), "display": False},
+        {"name": CULLER, "api_token": own_token(instance, CULLER), "display": False},
+        {"name": QUEUE, "api_token": own_token(instance, QUEUE), "display": False},
     ]
     roles = [
         {"name": CLI, "services": [CLI], "scopes": CLI_SCOPES},
         {"name": CULLER, "services": [CULLER], "scopes": CULLER_SCOPES},
+        {"name": QUEUE, "services": [QUEUE], "scopes": QUEUE_SCOPES},
     ]
     if config.login.provider == "local":
         services.append(accounts_service(instance))
@@ -91,10 +96,10 @@ def update_services(config: Config, instance: Instance, c: Any) -> None:  # noqa
     c.JupyterHub.load_roles = roles
 
 
-def culler_token(instance: Instance) -> str:
-    """Return the token with which the hub itself calls the culler; nobody else ever has it."""
+def own_token(instance: Instance, service: str) -> str:
+    """Return the token with which the hub itself acts as a service; nobody else ever has it."""
     secret = bytes.fromhex(read_instance_secret(instance, "cookie_secret"))
-    return hmac.new(secret, CULLER.encode(), "sha256").hexdigest()
+    return hmac.new(secret, service.encode(), "sha256").hexdigest()
 
 
 def accounts_service(instance: Instance) -> dict[str, Any]:

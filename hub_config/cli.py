@@ -26,7 +26,8 @@ HUB_FILE = Path(__file__).with_name("jupyterhub_config.py")
 # Commands whose code is loaded only when they are asked for, and the module of each.
 ELSEWHERE = {
     "device": "hub_config.device_cli",
-    "lease": "hub_config.device_cli",
+    "lease": "hub_config.queue_cli",
+    "queue": "hub_config.queue_cli",
     "quota": "hub_config.quota_cli",
     "receipts": "hub_config.receipts_cli",
     "simulate": "hub_config.simulate_cli",

@@ -1,19 +1,19 @@
 """`labhub device` and `labhub lease`: the machine's GPUs, and who has which. Parses and prints."""
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hub_config.instance import Instance, InstanceError, read_instance
+from hub_config.instance import Instance
 from hub_config.sizes import format_bytes
 from hub_config.status import read_status
+from hub_config.stores import instance_of, transact
 from hub_config.tables import table
 from spawner.runs import Run
-from spawner.store import Ledger, Store, StoreError
+from spawner.store import Ledger
 
 
 @click.group()
@@ -31,7 +31,7 @@ def lease() -> None:
 @click.pass_obj
 def list_devices(file: Path, *, as_json: bool) -> None:
     """Print every GPU, and which servers have it."""
-    instance = _instance(file)
+    instance = instance_of(file)
     runs, status = _runs(instance), _status(instance)
     known = status.get("devices", ())
     facts = [
@@ -74,7 +74,7 @@ def _row(facts: dict[str, Any]) -> tuple[str, ...]:
 @click.pass_obj
 def list_leases(file: Path, *, as_json: bool) -> None:
     """Print every server that has GPUs: since when, until when, and which."""
-    leases = [run for run in _runs(_instance(file)) if run.devices]
+    leases = [run for run in _runs(instance_of(file)) if run.devices]
     if as_json:
         click.echo(json.dumps([_facts(run) for run in leases], indent=2))
         return
@@ -84,13 +84,6 @@ def list_leases(file: Path, *, as_json: bool) -> None:
     ]
     lines = table(("server", "since", "until", "devices"), rows)
     click.echo("\n".join(lines) or "No server has a GPU.")
-
-
-def _instance(file: Path) -> Instance:
-    try:
-        return read_instance({**os.environ, "LABHUB_CONFIG": str(file)})
-    except InstanceError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _status(instance: Instance) -> dict[str, Any]:
@@ -104,17 +97,7 @@ def _status(instance: Instance) -> dict[str, Any]:
 
 def _runs(instance: Instance) -> tuple[Run, ...]:
     """Return what was begun and has not ended: until then its devices are its own."""
-    path = instance.state_dir / "labhub.sqlite"
-    if not path.exists():
-        return ()
-    try:
-        store = Store(f"sqlite:///{path}")
-        try:
-            return store.transact(Ledger.open_runs)
-        finally:
-            store.close()
-    except StoreError as error:
-        raise click.ClickException(str(error)) from None
+    return transact(instance, Ledger.open_runs, otherwise=())
 
 
 def _holder(run: Run) -> str:

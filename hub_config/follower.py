@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from hub_config.reload import LOOK_SECONDS, LiveConfig
-from hub_config.status import describe, write_status
+from hub_config.status import Known, describe, write_status
 from spawner.desk import Desk
 from spawner.metrics import CONFIG_LOADED, CONFIG_LOADS, CONFIG_VALID
 
@@ -47,7 +47,8 @@ class Follower:
         """Write what `labhub status` tells, when it is something new."""
         devices = self._desk.devices(self._live.config.gpus)
         desk = self._desk
-        facts = describe(self._live.reading, desk.trouble, desk.late, devices, desk.sight)
+        known = Known(desk.trouble, desk.late, devices, desk.sight, desk.room.places)
+        facts = describe(self._live.reading, known)
         if facts != self._status:
             write_status(self._desk.lab.state_dir, facts)
             self._status = facts

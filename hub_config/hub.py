@@ -15,7 +15,7 @@ from jupyterhub import orm
 from sqlalchemy import event
 from traitlets import Instance as InstanceOf
 
-from hub_config import time_api
+from hub_config import gpus_page, queue_api, time_api
 from hub_config.answers import AnsweringHub
 from hub_config.doors import with_doors
 from hub_config.follower import Follower
@@ -26,6 +26,7 @@ from spawner import messages
 from spawner.desk import Desk, desk
 from spawner.gpu_watch import GpuWatch
 from spawner.live import Live
+from spawner.queueing import Queueing
 from spawner.timekeeping import Timekeeper
 from spawner.watch import Watch
 
@@ -46,6 +47,7 @@ class LabHub(AnsweringHub):
     _follower: Follower | None = None
     _clock: Timekeeper | None = None
     _gpus: GpuWatch | None = None
+    _queueing: Queueing | None = None
     _proxy_guard: asyncio.Task[None] | None = None
 
     @property
@@ -74,9 +76,15 @@ class LabHub(AnsweringHub):
         super().init_db()
 
     def init_handlers(self) -> None:
-        """Let options for servers in by our own doors only; serve the time of servers."""
+        """Let options for servers in by our own doors only; serve their time and the queue."""
         super().init_handlers()
-        ours = self.add_url_prefix(self.hub_prefix, time_api.routes(self))
+        desk = self._desk
+        routes = [
+            *time_api.routes(self),
+            *queue_api.routes(desk),
+            *gpus_page.routes(desk, self.live_config),
+        ]
+        ours = self.add_url_prefix(self.hub_prefix, routes)
         self.handlers = [*ours, *with_doors(self.handlers)]
 
     async def init_spawners(self) -> int:
@@ -101,10 +109,20 @@ class LabHub(AnsweringHub):
         self.timekeeper.begin()
         self._follower = Follower(self._desk, self.live_config, self._rules_changed)
         self._follower.begin()
+        self._queueing = Queueing(self._desk, self, self.live_config)
+        self._queueing.begin()
 
     async def cleanup(self) -> None:
         """End the watch and the engine's threads, then the rest."""
-        for part in (self._follower, self._clock, self._live, self._gpus, self._watch):
+        parts = (
+            self._queueing,
+            self._follower,
+            self._clock,
+            self._live,
+            self._gpus,
+            self._watch,
+        )
+        for part in parts:
             if part is not None:
                 await part.close()
         self._desk.engine.close()
@@ -119,6 +137,7 @@ class LabHub(AnsweringHub):
         if self._live is not None:
             self._live.due()
         self._desk.time_due.set()
+        self._desk.room.due.set()
 
     # the proxy
 

@@ -11,11 +11,7 @@ HOUR_SECONDS = 3600
 
 
 class Gpus(Section):
-    """The machine's GPUs, and the queue for them.
-
-    The rules of the queue hold in `labhub simulate`. In the hub nobody waits yet: where no GPU is
-    free, a start is refused with a sentence.
-    """
+    """The machine's GPUs, and the queue for them and for memory."""
 
     devices: Words = Field(
         (),
@@ -31,23 +27,21 @@ class Gpus(Section):
     half_life: Wait = Field(
         7 * 24 * HOUR_SECONDS,
         description="GPU time that a person had counts against them in the queue, and half as "
-        "much after this time. So far in `labhub simulate` only.",
+        "much after this time.",
     )
     reserve_after: Wait = Field(
         2 * HOUR_SECONDS,
         description="Who has waited for so long gets the next GPUs in the order of coming, however "
-        "many they want; nobody who asks for less time goes first any more. So far in "
-        "`labhub simulate` only.",
+        "many they want; nobody who asks for less time goes first any more.",
     )
     ticket_ttl: Wait = Field(
         HOUR_SECONDS // 2,
-        description="How long a place in the queue is kept for somebody who closed the page. "
-        "Kept, but without effect in this version.",
+        description="How long a place in the queue is kept for somebody who closed the page.",
     )
     claim: Wait = Field(
         HOUR_SECONDS // 4,
-        description="How long a GPU is kept for somebody who was away when their turn came. Kept, "
-        "but without effect in this version.",
+        description="How long a GPU is kept for somebody who was away when their turn came, while "
+        "others wait.",
     )
     grace: Wait = Field(
         HOUR_SECONDS // 2,
@@ -56,6 +50,6 @@ class Gpus(Section):
     )
     soft_limit: bool = Field(
         default=True,
-        description="A server with a GPU goes on after its session while nobody waits for the GPU. "
-        "Kept, but without effect in this version.",
+        description="A server with a GPU goes on after its session while nobody waits for a GPU. "
+        "Once somebody does, its user is warned, and it ends after that.",
     )

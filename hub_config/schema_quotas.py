@@ -127,8 +127,7 @@ class Group(Numbers):
     total: Total | None = Field(None, description="What all members may use together.")
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(
         0,
-        description="Who is in a group with a higher number comes first in the queue for GPUs; so "
-        "far in `labhub simulate` only.",
+        description="Who is in a group with a higher number comes first in the queue.",
     )
     schedule: Schedule = Field((), description=SCHEDULE)
     until: Until | None = Field(None, description=UNTIL)

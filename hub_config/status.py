@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hub_config.reload import Reading
 from spawner.devices import Device
 from spawner.gpu_view import Sight
 from spawner.messages import devices as messages
+from spawner.place import Place
 from spawner.runs import Holder
 
 FILE = "status.json"
@@ -18,14 +20,20 @@ LOCK = "hub.lock"
 NOTHING = Sight()
 
 
-def describe(
-    reading: Reading,
-    trouble: str,
-    late: Mapping[Holder, tuple[str, ...]],
-    devices: Sequence[Device] = (),
-    sight: Sight = NOTHING,
-) -> dict[str, Any]:
-    """Return the facts as JSON has them; `trouble` is the engine's, empty while it answers."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the hub knows beside labhub.yaml; `trouble` is the engine's, empty while it answers."""
+
+    trouble: str = ""
+    late: Mapping[Holder, tuple[str, ...]] = field(default_factory=dict)
+    devices: Sequence[Device] = ()
+    sight: Sight = NOTHING
+    places: Mapping[Holder, Place] = field(default_factory=dict)
+
+
+def describe(reading: Reading, known: Known) -> dict[str, Any]:
+    """Return the facts as JSON has them."""
+    trouble, sight = known.trouble, known.sight
     return {
         "config": {
             "valid": not reading.errors,
@@ -35,15 +43,19 @@ def describe(
         },
         "engine": {"answers": not trouble, "trouble": trouble},
         "gpus": {"driver": sight.driver, "trouble": sight.trouble},
-        "devices": [_device(each, sight) for each in devices],
+        "devices": [device_facts(each, sight) for each in known.devices],
+        "queue": [
+            {**holder._asdict(), "position": place.position, "eta": place.moment}
+            for holder, place in known.places.items()
+        ],
         "late": [
             {"user": holder.user, "server": holder.server, "why": list(sentences)}
-            for holder, sentences in sorted(late.items())
+            for holder, sentences in sorted(known.late.items())
         ],
     }
 
 
-def _device(device: Device, sight: Sight) -> dict[str, Any]:
+def device_facts(device: Device, sight: Sight) -> dict[str, Any]:
     """Return what is known of a device; more than its name only where the driver is asked."""
     facts = {"id": device.id, "places": device.places}
     if not sight.seen:

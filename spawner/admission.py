@@ -11,7 +11,7 @@ what it uses. So nothing that was promised can be missing later.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from spawner.messages import quotas as messages
@@ -24,7 +24,7 @@ CPU_PARTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """What one server that was begun may use."""
+    """What one server that was begun may use, or that `waits` will."""
 
     holder: Holder
     groups: frozenset[str]
@@ -32,6 +32,7 @@ class InUse:
     memory_bytes: int
     pids: int
     gpus: int = 0
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ MEMORY = Measure(lambda each: each.memory_bytes, messages.memory, "memory")
 GPUS = Measure(lambda each: each.gpus, messages.gpus, "GPUs")
 PIDS = Measure(lambda each: each.pids, messages.processes, "processes")
 SERVERS = Measure(lambda _each: 1, messages.servers, "servers")
+MEASURES = (CPUS, MEMORY, GPUS, PIDS, SERVERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +148,33 @@ def pots(
     """Yield everything that a new server has to fit into, in the order of refusal.
 
     `entitlement` is what its person may have, `totals` what their groups may. A run of this very
-    server does not count: the new one takes its place.
+    server does not count: the new one takes its place. What their other servers wait for counts
+    for the person as if they had it.
     """
-    others = [each for each in in_use if each.holder != holder]
-    mine = [each for each in others if each.holder.user == holder.user]
+    each_other = [each for each in in_use if each.holder != holder]
+    mine = [each for each in each_other if each.holder.user == holder.user]
+    others = [each for each in each_other if not each.waits]
     yield Pot(SERVERS, entitlement.servers, len(mine))
     for measure in (CPUS, MEMORY, GPUS, PIDS):
         yield Pot(measure, measure.of(entitlement), sum(map(measure.of, mine)))
-    for group, total in sorted(totals.items()):
-        members = [each for each in others if group in each.groups]
-        yield from _pots(group, members, _of_group(total))
-    yield from _pots(
-        "", others, {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus), GPUS: host.gpus}
-    )
+    for (group, measure), most in caps(totals, host).items():
+        sharers = [each for each in others if not group or group in each.groups]
+        yield Pot(measure, most, sum(map(measure.of, sharers)), group)
+
+
+def caps(totals: Mapping[str, Total], host: Room) -> dict[tuple[str, Measure], int]:
+    """Return how much several people have together: of a group, or ("") of the machine."""
+    machine = {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus), GPUS: host.gpus}
+    owners = [
+        *((group, _of_group(total)) for group, total in sorted(totals.items())),
+        ("", machine),
+    ]
+    return {
+        (owner, measure): most
+        for owner, amounts in owners
+        for measure, most in amounts.items()
+        if most is not None
+    }
 
 
 def _of_group(total: Total) -> Mapping[Measure, int | None]:
@@ -172,12 +188,6 @@ def _of_group(total: Total) -> Mapping[Measure, int | None]:
 
 def _parts(cpus: float | None) -> int | None:
     return None if cpus is None else _cpu_parts(cpus)
-
-
-def _pots(group: str, others: Sequence[InUse], caps: Mapping[Measure, int | None]) -> Iterator[Pot]:
-    for measure, most in caps.items():
-        if most is not None:
-            yield Pot(measure, most, sum(map(measure.of, others)), group)
 
 
 def _person(pot: Pot) -> Refused:
@@ -212,6 +222,12 @@ def tightest(found: Iterable[Pot]) -> dict[Measure, Pot]:
         if pot.measure not in least or pot.left < least[pot.measure].left:
             least[pot.measure] = pot
     return least
+
+
+def in_time(found: Iterable[Pot]) -> Iterator[Pot]:
+    """Yield the pots as they are when everybody else has stopped: what waiting can give."""
+    for pot in found:
+        yield pot if pot.group is None else replace(pot, taken=0)
 
 
 def counted(run: Run, whole: Callable[[Run], Quota]) -> InUse:

@@ -18,6 +18,7 @@ from spawner.images import Images
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
 from spawner.receipts import Asked, Receipts
+from spawner.room import Room
 from spawner.runs import Holder
 from spawner.sightings import Sightings
 from spawner.store import Store
@@ -57,6 +58,8 @@ class Desk:
         self.limits_due = asyncio.Event()
         # Set by whoever knows that a server began, or that other rules about time hold.
         self.time_due = asyncio.Event()
+        # Who waits for room, and whoever knows that there may be some says so there.
+        self.room = Room()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._words: dict[str, asyncio.Event] = {}
         self.images = Images(self.engine, {"labhub.instance": lab.name, "labhub.role": "look"})
@@ -74,7 +77,7 @@ class Desk:
     @functools.cached_property
     def receipts(self) -> Receipts:
         """Return what writes how servers ended."""
-        return Receipts(self.store, self.sightings)
+        return Receipts(self.store, self.sightings, self.room.due.set)
 
     @functools.cached_property
     def ends(self) -> Ends:

@@ -16,7 +16,7 @@ who has it.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spawner.gpu_readings import Cause, Health
@@ -75,26 +75,15 @@ def inventory(
     )
 
 
-def free_places(devices: Iterable[Device], taken: Iterable[str]) -> dict[str, int]:
-    """Return how many places each device has left; `taken` has an id for each place in use.
-
-    One that gets no new lease has none.
-    """
+def kept_back(devices: Iterable[Device], taken: Iterable[str]) -> int:
+    """Return how many free places nobody gets now, on devices that get no new lease."""
     used = Counter(taken)
-    return {each.id: max(0, each.places - used[each.id]) * each.leasable for each in devices}
+    return sum(max(0, each.places - used[each.id]) for each in devices if not each.leasable)
 
 
-def assign(devices: Sequence[Device], taken: Collection[str], count: int) -> tuple[str, ...] | None:
-    """Return that many different devices with a free place; None: there are fewer.
-
-    Devices of one's own go first, so that nobody shares while there is another way; of several,
-    the one that has most places left.
-    """
-    free = free_places(devices, taken)
-    order = {each.id: index for index, each in enumerate(devices)}
-    ready = [each for each in devices if free[each.id]]
-    ready.sort(key=lambda each: (each.places > 1, -free[each.id], order[each.id]))
-    return tuple(each.id for each in ready[:count]) if len(ready) >= count else None
+def drained(devices: Iterable[Device], ids: Collection[str]) -> tuple[Device, ...]:
+    """Return the devices, those with these ids marked as drained."""
+    return tuple(replace(each, draining=each.draining or each.id in ids) for each in devices)
 
 
 def chosen(devices: Iterable[Device], ids: Collection[str]) -> tuple[Device, ...]:

@@ -13,11 +13,13 @@ from spawner.engine_errors import (
     NoSpaceError,
     RefusedError,
 )
+from spawner.entrance import NoAccountError
 from spawner.gate import NotAdmittedError
 from spawner.machine import MachineUnknownError
 from spawner.messages import quotas
 from spawner.options import OptionRefusedError
 from spawner.ready import GoneError
+from spawner.room import LeftError
 from spawner.storage import StorageError
 from spawner.store import StoreError
 from spawner.verify import Difference
@@ -59,10 +61,6 @@ class NotAsDecidedError(Exception):
         self.keys = [each.key for each in differences]
 
 
-class NoAccountError(Exception):
-    """The hub knows a user of this name, but nobody signed in as it."""
-
-
 def explain(error: Exception, missing: str, seconds: float, tail: Collection[str]) -> StartFailed:
     """Return what people are told about a failed start; `missing` is for an image that is."""
     sentence, reason, status = _explain(error, missing, seconds)
@@ -73,6 +71,7 @@ def explain(error: Exception, missing: str, seconds: float, tail: Collection[str
 _THEIR_OWN: Mapping[type[Exception], tuple[str, int]] = {
     OptionRefusedError: ("options", 400),
     NotAdmittedError: ("quota", 409),
+    LeftError: ("queue", 409),
     StorageError: ("storage", 500),
 }
 _FIXED: Mapping[type[Exception], tuple[str, str, int]] = {

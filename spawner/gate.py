@@ -1,32 +1,102 @@
 """The gate: one more server begins only if everything has room for it, decided where it is noted.
 
-What was begun is read, judged and added to in one transaction of the store, so that of any number
-of starts at once each sees all that came before it.
+What was begun and what waits is read, judged and added to in one transaction of the store, so that
+of any number of starts at once each sees all that came before it. What has to wait is noted as a
+ticket in the same transaction, and whoever waits comes back here when it is called.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spawner import budgets
-from spawner.admission import Measure, Pot, Refused, Wait, admit, counted, pots, tightest
+from spawner import scene as scenes
+from spawner.admission import (
+    GPUS,
+    Admitted,
+    InUse,
+    Measure,
+    Pot,
+    Refused,
+    Room,
+    admit,
+    counted,
+    in_time,
+    pots,
+    tightest,
+)
 from spawner.capacity import Facts, capacity
-from spawner.devices import assign, free_places
-from spawner.messages import quotas as messages
-from spawner.options import Choice, choose
-from spawner.quota import Person, Quota, effective, totals
+from spawner.devices import Device, drained, kept_back
+from spawner.lease import Granted, Scene
+from spawner.offer import Shares, session_lengths
+from spawner.options import MEMORY_FITTING_BYTES, Choice, choose
+from spawner.queue import turns, what_if
+from spawner.quota import Person, Quota, effective, priority, totals
 from spawner.runs import Holder, Run
+from spawner.scene import Records, Stock
 from spawner.store import Ledger
 from spawner.times import chosen_seconds
+from spawner.waiting import Waiting
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
     from spawner.desk import Desk
 
 
+NOBODY = Holder("", "")
+# For so many lengths of a session the start page says how long one waits.
+LENGTHS_SHOWN = 5
+
+
 class NotAdmittedError(Exception):
     """There is no room for the server; the text is one sentence for its user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start that wants in. The options are kept for a hub that goes on with it."""
+
+    name: str
+    image: str
+    holder: Holder
+    wanted: Quota
+    options: dict[str, object]
+    looked_at: bool = False
+
+
+class Look:
+    """One look at labhub.yaml, the machine and its devices: what is asked twice agrees."""
+
+    def __init__(self, desk: "Desk", config: "Config") -> None:
+        """Look at the clock and the devices; at the machine when it is first needed."""
+        self.config, self.moment = config, datetime.now().astimezone()
+        self.devices = desk.devices(config.gpus)
+        self._machine = desk.machine
+        self._facts: Facts | None = None
+
+    def room(self, records: Records) -> Room:
+        """Return what the machine has for all servers. Raises MachineUnknownError."""
+        if self._facts is None:
+            containers = [run.container for run in records.runs if run.container]
+            self._facts = self._machine.look(containers)
+        places = sum(each.places for each in self.devices)
+        return replace(capacity(self.config.host, self._facts), gpus=places)
+
+    def kept_back(self, records: Records) -> InUse:
+        """Return the free places of devices that get no new lease, as if somebody had them."""
+        devices = drained(self.devices, {each.device for each in records.drains})
+        taken = [each for run in records.runs for each in run.devices]
+        return InUse(NOBODY, frozenset(), 0, 0, 0, gpus=kept_back(devices, taken))
+
+    def scene(self, records: Records) -> Scene:
+        """Return what the queue decides on. Raises MachineUnknownError."""
+        stock = Stock(self.devices, self.room(records))
+        return scenes.scene(self.config, stock, records, self.whole, self.moment)
+
+    def whole(self, run: Run) -> Quota:
+        """Return what the holder of a run may have."""
+        return effective(self.config, Person(run.holder.user, run.groups), self.moment)
 
 
 class Gate:
@@ -34,36 +104,46 @@ class Gate:
 
     def __init__(self, desk: "Desk", config: "Config", person: Person) -> None:
         """Decide nothing yet."""
-        self._desk, self._config = desk, config
-        self._person, self._moment = person, datetime.now().astimezone()
-        self._facts: Facts | None = None  # one look for `left` and `begin`, so that they agree
-        self.entitlement = effective(config, person, self._moment)
-        self.devices = desk.devices(config.gpus)
+        self._desk, self._person = desk, person
+        self._look = Look(desk, config)
+        self.entitlement = effective(config, person, self._look.moment)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Return the GPUs that there are."""
+        return self._look.devices
 
     def choose(self, holder: Holder, options: object) -> Choice:
-        """Return what a server of this holder is to get. Raises OptionRefusedError; as `begin`."""
+        """Return what a server of this holder is to get. Raises OptionRefusedError; as `enter`."""
         left = self.left(holder)
-        return choose(self._config, self.entitlement, options, len(self.devices), left)
+        return choose(self._look.config, self.entitlement, options, len(self.devices), left)
 
-    def begin(self, name: str, image: str, holder: Holder, wanted: Quota) -> Run:
-        """Note that a server of this size begins, or raise NotAdmittedError and note nothing.
+    def enter(self, start: Start) -> Run | None:
+        """Note that a server of this size begins, or (None) that it waits.
 
-        It waits for the store and reads files: not for the event loop. Raises StoreError and
-        MachineUnknownError, too.
+        Raises NotAdmittedError, and notes nothing, where waiting does not help. It waits for the
+        store and reads files: not for the event loop. Raises StoreError and MachineUnknownError,
+        too.
         """
-        run = replace(
-            _run(name, image, holder, wanted, self._person.groups),
-            chosen_seconds=chosen_seconds(wanted, self.entitlement),
-        )
 
-        def decide(ledger: Ledger) -> Run:
-            self._require_gpu_time(ledger, wanted)
-            answer = admit(wanted, self._pots(ledger, holder))
-            if isinstance(answer, Refused | Wait):
+        def decide(ledger: Ledger) -> Run | None:
+            self._require_gpu_time(ledger, start.wanted)
+            records = records_of(ledger, self._desk)
+            known = next((each for each in records.tickets if each.holder == start.holder), None)
+            answer = admit(start.wanted, self._pots(records, start.holder))
+            if isinstance(answer, Refused):
                 raise NotAdmittedError(answer.sentence)
-            begun = replace(run, devices=self._assign(ledger, wanted.gpus))
-            ledger.begin(begun)
-            return begun
+            mine = self._waiting(start, known)
+            granted = self._granted(records, mine)
+            if granted is None or not isinstance(answer, Admitted):
+                if mine != known:
+                    ledger.wait(mine)
+                return None
+            run = self._run(start, granted, waited=known is not None)
+            ledger.begin(run)
+            if known is not None:
+                ledger.leave(start.holder)
+            return run
 
         return self._desk.store.transact(decide)
 
@@ -71,65 +151,110 @@ class Gate:
         """Let nobody begin with a GPU who has used up their GPU time."""
         if not wanted.gpus:
             return
-        if sentence := budgets.refusal(ledger, self._config, self._person, self._moment):
+        look = self._look
+        if sentence := budgets.refusal(ledger, look.config, self._person, look.moment):
             raise NotAdmittedError(sentence)
 
-    def _assign(self, ledger: Ledger, count: int) -> tuple[str, ...]:
-        """Return GPUs that no open run has: what is not proven to have ended keeps its own."""
-        taken = [each for run in ledger.open_runs() for each in run.devices]
-        found = assign(self.devices, taken, count)
-        if found is None:
-            free = sum(map(bool, free_places(self.devices, taken).values()))
-            raise NotAdmittedError(messages.too_few_gpus(free, count))
-        return found
-
     def left(self, holder: Holder) -> dict[Measure, Pot]:
-        """Return what there is at this moment for a server of this holder. Raises as `begin`."""
-        return self._desk.store.transact(lambda ledger: tightest(self._pots(ledger, holder)))
+        """Return what there is at this moment for a server of this holder. Raises as `enter`."""
+        return dict(self.shares(holder).now)
 
-    def _pots(self, ledger: Ledger, holder: Holder) -> list[Pot]:
-        runs = ledger.open_runs()
-        if self._facts is None:
-            containers = [run.container for run in runs if run.container]
-            self._facts = self._desk.machine.look(containers)
-        in_use = [counted(run, self._whole) for run in runs]
-        gpus = self._places(runs, sum(each.gpus for each in in_use))
+    def shares(self, holder: Holder) -> Shares:
+        """Return what others leave, and how long one waits for GPUs. Raises as `enter`."""
+        records = read(self._desk)
+        found = self._pots(records, holder)
+        now, later = tightest(found), tightest(in_time(found))
+        most = min(self.entitlement.gpus, len(self.devices))
+        gpus = min(most, later[GPUS].left) if most else 0
+        if gpus <= now[GPUS].left if GPUS in now else not gpus:
+            return Shares(now, later)
+        return Shares(now, later, gpus, tuple(self._waits(records, holder, gpus)))
+
+    def _waits(
+        self, records: Records, holder: Holder, gpus: int
+    ) -> Iterator[tuple[float, float | None]]:
+        """Yield how long a start with these GPUs waits, by how long it asks for."""
+        choice = replace(self.entitlement, gpus=gpus, memory_bytes=MEMORY_FITTING_BYTES, cpus=0.5)
+        start = Start("", "", holder, choice, {})
+        scene, now = self._look.scene(records), self._look.moment.timestamp()
+        rank = priority(self._look.config, self._person.groups, self._look.moment)
+        mine = scenes.ticket(self._waiting(start, None), scene.caps, rank)
+        lengths = session_lengths(self.entitlement)
+        for length, eta in what_if(scene, mine, lengths[:LENGTHS_SHOWN], now):
+            yield length, None if eta is None else max(0.0, eta - now)
+
+    def _granted(self, records: Records, mine: Waiting) -> Granted | None:
+        """Return what a start that waits gets now, None when it is not its turn."""
+        tickets = [mine if each.holder == mine.holder else each for each in records.tickets]
+        tickets += [] if mine in tickets else [mine]
+        found = turns(
+            self._look.scene(replace(records, tickets=tickets)), self._look.moment.timestamp()
+        )
+        return next((granted for each, granted in found if each.holder == mine.holder), None)
+
+    def _waiting(self, start: Start, known: Waiting | None) -> Waiting:
+        """Return a start as it waits; one that waits already keeps its place."""
+        wanted, now = start.wanted, datetime.now(UTC)
+        return Waiting(
+            holder=start.holder,
+            since=now if known is None else known.since,
+            gpus=wanted.gpus,
+            cpus=wanted.cpus,
+            memory_bytes=wanted.memory_bytes,
+            pids=wanted.pids,
+            asked_seconds=wanted.session_seconds,
+            groups=self._person.groups,
+            options=start.options,
+            rank=0 if known is None else known.rank,
+            lost_at=None if start.looked_at else now if known is None else known.lost_at,
+        )
+
+    def _run(self, start: Start, granted: Granted, *, waited: bool) -> Run:
+        """Return a run that begins now, with all that it may use."""
+        began, session, wanted = datetime.now(UTC), start.wanted.session_seconds, start.wanted
+        return Run(
+            name=start.name,
+            holder=start.holder,
+            image=start.image,
+            memory_bytes=wanted.memory_bytes,
+            began=began,
+            cpus=wanted.cpus,
+            pids=wanted.pids,
+            gpus=wanted.gpus,
+            shm_bytes=wanted.shm_bytes,
+            groups=self._person.groups,
+            session_seconds=session,
+            idle_seconds=wanted.idle_seconds,
+            extend_seconds=wanted.extend_seconds,
+            ends_at=None if session is None else began + timedelta(seconds=session),
+            chosen_seconds=chosen_seconds(wanted, self.entitlement),
+            devices=granted.devices,
+            late=granted.late,
+            offered=began if waited and not start.looked_at else None,
+        )
+
+    def _pots(self, records: Records, holder: Holder) -> list[Pot]:
+        """Return all that a server of this holder has to fit into."""
         return list(
             pots(
                 holder,
-                in_use,
+                [
+                    *(counted(run, self._look.whole) for run in records.runs),
+                    *map(scenes.wants, records.tickets),
+                    self._look.kept_back(records),
+                ],
                 self.entitlement,
-                totals(self._config, self._person.groups, self._moment),
-                replace(capacity(self._config.host, self._facts), gpus=gpus),
+                totals(self._look.config, self._person.groups, self._look.moment),
+                self._look.room(records),
             )
         )
 
-    def _places(self, runs: Sequence[Run], in_use: int) -> int:
-        """How many places there are on all GPUs, without free ones of GPUs that nobody gets now."""
-        free = free_places(self.devices, [each for run in runs for each in run.devices])
-        return min(sum(each.places for each in self.devices), in_use + sum(free.values()))
 
-    def _whole(self, run: Run) -> Quota:
-        """Return what the holder of a run may have."""
-        return effective(self._config, Person(run.holder.user, run.groups), self._moment)
+def read(desk: "Desk") -> Records:
+    """Return what the store says now."""
+    return desk.store.transact(lambda ledger: records_of(ledger, desk))
 
 
-def _run(name: str, image: str, holder: Holder, quota: Quota, groups: frozenset[str]) -> Run:
-    """Return a run that begins now, with all that it may use."""
-    began, session = datetime.now(UTC), quota.session_seconds
-    return Run(
-        name=name,
-        holder=holder,
-        image=image,
-        memory_bytes=quota.memory_bytes,
-        began=began,
-        cpus=quota.cpus,
-        pids=quota.pids,
-        gpus=quota.gpus,
-        shm_bytes=quota.shm_bytes,
-        groups=groups,
-        session_seconds=session,
-        idle_seconds=quota.idle_seconds,
-        extend_seconds=quota.extend_seconds,
-        ends_at=None if session is None else began + timedelta(seconds=session),
-    )
+def records_of(ledger: Ledger, desk: "Desk") -> Records:
+    """Return the same within a transaction."""
+    return Records(ledger.open_runs(), ledger.tickets(), ledger.drains(), desk.room.used)

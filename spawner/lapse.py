@@ -10,19 +10,33 @@ def expired(scene: Scene, now: float) -> list[Ticket]:
 
 
 def unclaimed(scene: Scene, now: float) -> list[Lease]:
-    """Return the leases whose person did not come within `claim`: the next one gets the devices."""
+    """Return the leases whose person did not come within `claim`, while others wait for devices."""
     bound = now - scene.rules.claim
+    if not _wanted(scene):
+        return []
     return [each for each in scene.leases if each.offered is not None and each.offered <= bound]
 
 
 def over(scene: Scene, now: float) -> list[Lease]:
-    """Return the leases whose session is over and that have to end.
+    """Return the leases whose session is over and that have to end, after a warning.
 
-    With `soft_limit`, only those on whose devices somebody who waits could start.
+    With `soft_limit` only as many devices are wanted back as others wait for, from those first who
+    have had theirs the longest.
     """
-    found = [each for each in scene.leases if each.until is not None and each.until <= now]
+    found = [each for each in scene.leases if each.due is not None and each.due <= now]
     if not scene.rules.soft_limit:
         return found
-    waits = any(each.wanted for each in scene.tickets)
     leasable = {each.id for each in scene.devices if each.leasable}
-    return [each for each in found if waits and not leasable.isdisjoint(each.devices)]
+    wanted, back = _wanted(scene), []
+    for lease in sorted(found, key=lambda each: each.since):
+        if not lease.devices:
+            back.append(lease)
+        elif wanted > 0 and not leasable.isdisjoint(lease.devices):
+            back.append(lease)
+            wanted -= len(leasable.intersection(lease.devices))
+    return back
+
+
+def _wanted(scene: Scene) -> int:
+    """Return how many devices are waited for."""
+    return sum(each.wanted for each in scene.tickets)

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from auth.accounts import Account
-from auth.identity import container_name, object_name
+from auth.identity import object_name
 from spawner import messages, passwd
 from spawner.container import (
     Body,
@@ -30,27 +28,23 @@ from spawner.engine_errors import (
     NotFoundError,
     RefusedError,
 )
+from spawner.entrance import Entered
 from spawner.failure import (
     DiedError,
-    NoAccountError,
     NotAsDecidedError,
     StartFailed,
     explain,
 )
-from spawner.gate import Gate
 from spawner.images import Contents
 from spawner.progress import Steps
-from spawner.quota import Person, Quota
+from spawner.quota import Quota
 from spawner.ready import first_answer_or_death
 from spawner.receipts import Asked, Story
-from spawner.runs import Holder, Reason, Run
+from spawner.runs import Holder, Reason
 from spawner.storage import ensure_volume, write_file
 from spawner.store import Ledger, StoreError
 from spawner.tasks import all_or_none
 from spawner.verify import differences, unlimited_swap
-
-if TYPE_CHECKING:
-    from hub_config.schema import Config
 
 NAME_ATTEMPTS = 3
 TIDY_SECONDS = 5
@@ -58,34 +52,25 @@ TIDY_SECONDS = 5
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Who wants to start what. The configuration is the one that holds now."""
-
-    config: "Config"
-    user: str
-    server: str
-    options: object
-    groups: frozenset[str] = frozenset()
-
-
 class Launch:
     """One start. Its container's name is known before the container exists."""
 
-    def __init__(self, desk: Desk, request: Request, steps: Steps) -> None:
+    def __init__(self, desk: Desk, entered: Entered, steps: Steps) -> None:
         """Do nothing yet."""
-        self.name = ""
         self.container = ""
         self._desk = desk
-        person = Person(request.user, request.groups)
-        self._gate = Gate(desk, request.config, person)
-        self.quota: Quota = self._gate.entitlement
-        self._image = ""
+        self._entered = entered
+        self._request = entered.request
+        self._run = entered.run
+        self.quota: Quota = entered.choice.quota
         self._body: Body = {}
-        self._request = request
         self._steps = steps
         self._creating: asyncio.Task[str] | None = None
-        self._run: Run | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the container, which is the key of the run."""
+        return self._run.name
 
     @property
     def holder(self) -> Holder:
@@ -101,27 +86,19 @@ class Launch:
     async def prepare(self) -> Server:
         """Check the choice, make the files ready, clear the place; return what to create."""
         self._steps.add(5, messages.STEP_PREPARE)
-        config = self._request.config
-        chosen = await asyncio.to_thread(self._gate.choose, self.holder, self._request.options)
-        self.quota, image_key = chosen.quota, chosen.image_key
-        self._image = config.images[image_key].image
-        files = asyncio.ensure_future(self._files())
-        contents = asyncio.ensure_future(self._contents(self._image))
+        files = asyncio.ensure_future(self._files(self._entered.account))
+        contents = asyncio.ensure_future(self._contents(self._run.image))
         await all_or_none(files, contents, asyncio.ensure_future(self._clear()))
-        return await asyncio.to_thread(self._server, files.result(), contents.result(), image_key)
+        return await asyncio.to_thread(self._server, contents.result())
 
-    async def _files(self) -> Account:
-        """Find the account, and make sure of its volume."""
+    async def _files(self, account: Account) -> None:
+        """Make sure of the account's volume."""
         lab, user = self._desk.lab, self._request.user
-        account = await asyncio.to_thread(lambda: self._desk.accounts.by_name(user))
-        if account is None:
-            raise NoAccountError(user)
         name = object_name(lab.name, user, account.key)
         labels = volume_labels(lab.name, user, account.key)
         device = str(lab.volumes_dir_on_host / name)
         engine = self._desk.engine
         await ensure_volume(engine, lab.volumes_dir / name, device, labels, account.uid)
-        return account
 
     async def _contents(self, image: str) -> Contents:
         """Look the image up; this also tells at once when there is none."""
@@ -146,9 +123,10 @@ class Launch:
         """The directory above the notebooks, where upstream's image keeps its tutorials."""
         return str(PurePosixPath(self._request.config.storage.notebooks).parent)
 
-    def _server(self, account: Account, contents: Contents, image_key: str) -> Server:
+    def _server(self, contents: Contents) -> Server:
         """Write the files that name the user, and put all decisions together."""
         lab, user = self._desk.lab, self._request.user
+        account, choice = self._entered.account, self._entered.choice
         volume = object_name(lab.name, user, account.key)
         notebooks = self._request.config.storage.notebooks
         files = {
@@ -170,8 +148,8 @@ class Launch:
             server=self._request.server,
             key=account.key,
             uid=account.uid,
-            image_key=image_key,
-            image=self._image,
+            image_key=choice.image_key,
+            image=self._run.image,
             volume=volume,
             notebooks=notebooks,
             root_dir=self._parent_dir if contents.has_root_dir else notebooks,
@@ -188,29 +166,30 @@ class Launch:
     ) -> str:
         """Create the container under a name nobody had before; return its id."""
         self._steps.add(20, messages.STEP_CREATE)
-        first = time.time_ns() // 1_000_000
-        for attempt in range(first, first + NAME_ATTEMPTS):
-            self.name = container_name(
-                server.instance, server.user, server.key, server.server, attempt
-            )
+        for _ in range(NAME_ATTEMPTS):
             self._creating = asyncio.create_task(self._create(server, environment, arguments))
             with contextlib.suppress(ConflictError):
                 self.container = await asyncio.shield(self._creating)
                 return self.container
-        msg = f"the names {self.name} and before are taken"
+            await self._rename()
+        msg = f"the names before {self.name} are taken"
         raise RefusedError(msg)
 
     async def _create(
         self, server: Server, environment: dict[str, str], arguments: tuple[str, ...]
     ) -> str:
-        """Note the intent, create the container, note its id: a crash in between loses nothing."""
-        begin, name = self._gate.begin, self.name
-        self._run = await asyncio.to_thread(begin, name, server.image, self.holder, self.quota)
-        server = replace(server, devices=chosen(self._gate.devices, self._run.devices))
-        self._body = create_body(server, environment, arguments)
+        """Create the container and note its id: the intent was noted before, so nothing is lost."""
+        server = replace(server, devices=chosen(self._entered.devices, self._run.devices))
+        self._body, name = create_body(server, environment, arguments), self.name
         container = await self._desk.engine.create(name, self._body)
         await self._note(lambda ledger: ledger.bind(name, container))
         return container
+
+    async def _rename(self) -> None:
+        """Take another name: somebody's container has this one."""
+        old, new = self.name, self._entered.another_name(self._desk.lab.name)
+        await self._note(lambda ledger: ledger.rename(old, new))
+        self._run = replace(self._run, name=new)
 
     async def _note(self, work: Callable[[Ledger], None]) -> None:
         """Write into the store; without that nothing is started."""
@@ -253,7 +232,7 @@ class Launch:
         tail = messages.log_tail(await self._log_text(), (secret,))
         await asyncio.wait({self._desk.detach(self._given_up())}, timeout=TIDY_SECONDS)
         fetch = isinstance(error, ImageMissingError)
-        missing = self._desk.images.missing(self._image) if fetch else ""
+        missing = self._desk.images.missing(self._run.image) if fetch else ""
         return explain(error, missing, seconds, tail)
 
     async def _log_text(self) -> str:
@@ -267,8 +246,8 @@ class Launch:
 
     async def cancelled(self) -> None:
         """End what was begun, because the user does not want it any more."""
-        if self._run is not None:  # in the store, so that a hub that comes back knows it, too
-            await self._desk.receipts.ask(self.holder, Asked(Reason.CANCELLED))
+        # In the store, so that a hub that comes back knows it, too.
+        await self._desk.receipts.ask(self.holder, Asked(Reason.CANCELLED))
         await self._undo(Story(Reason.CANCELLED, answered=False))
 
     async def _given_up(self) -> None:
@@ -280,14 +259,15 @@ class Launch:
 
         What the engine does not do now, a round of the watch does later.
         """
-        if self._creating is None:
+        if self._creating is None:  # the engine was not asked for anything yet
+            await self._desk.receipts.withdraw(self._run)
             return
         await asyncio.gather(self._creating, return_exceptions=True)
         try:
             state = await self._desk.find(self.container or self.name, self.labels)
             if state is not None and state.name == self.name:  # any other is a later start's
                 await self._desk.ends.end(state, 0, story)
-            elif state is None and self._run is not None:
+            elif state is None:
                 await self._desk.receipts.close(self._run, story)
         except (EngineError, StoreError) as error:
             log.warning("Undoing the start of %s: %s", self.name, error)

@@ -23,9 +23,10 @@ Draws = Mapping[tuple[str, str], int]
 class Lease:
     """Devices that a server has, by their UUIDs, since when and until when.
 
-    `until` is the end of its session, None where there is none. `late`: it was granted because its
-    ticket had waited so long. `offered` is since when the devices are kept for a person who was
-    away when their turn came; None when nobody has to come.
+    `until` is its end as its person was told, `due` that of its session: it may go on after that
+    while nobody waits. None is never. `late`: it was granted because its ticket had waited so long.
+    `offered` is since when the devices are kept for a person who was away when their turn came;
+    None when nobody has to come.
     """
 
     holder: Holder
@@ -35,6 +36,7 @@ class Lease:
     draws: Draws = field(default_factory=dict)
     late: bool = False
     offered: float | None = None
+    due: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,14 @@ class Ledger(QueueLedger, UsesLedger):
             )
             self._begin_span(run.name)
 
+    def withdraw(self, name: str) -> None:
+        """Forget an open run whose container was never asked for."""
+        self._write("withdraw")
+        self._connection.execute(
+            sa.delete(rows.runs).where(rows.runs.c.name == name, rows.runs.c.container == "")
+        )
+        self._drop_spans(name)
+
     def bind(self, name: str, container_id: str) -> None:
         """Note which container the engine made for an open run."""
         self._write("bind")
@@ -122,6 +130,13 @@ class Ledger(QueueLedger, UsesLedger):
             iter(self._read(sa.select(rows.runs).where(rows.runs.c.name == name), rows.run_of_row)),
             None,
         )
+
+    def is_quiet(self) -> bool:
+        """Say that no start waits, and nobody has asked for a server's end or has to come to it."""
+        of_run = rows.runs.c
+        told = of_run.offered.is_not(None) | (of_run.stop.is_not(None) & (of_run.container != ""))
+        busy = sa.select(of_run.name).where(told).limit(1)
+        return not self.has_tickets() and self._connection.execute(busy).first() is None
 
     def receipts(self, user: str, limit: int = 50) -> tuple[Receipt, ...]:
         """Return the newest receipts of all servers of a user, newest first."""

@@ -50,6 +50,12 @@ RESIZES = Counter(
     "Changed limits of running servers, by what became of them",
     ["outcome"],
 )
+QUEUE_LENGTH = Gauge("labhub_queue_length", "Starts that wait for room")
+QUEUE_WAITS = Histogram(
+    "labhub_queue_wait_seconds",
+    "From the wish for a server until there was room for it",
+    buckets=(0.1, 1, 10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800),
+)
 CONFIG_VALID = Gauge(
     "labhub_config_valid", "Whether labhub.yaml, as it stands in the file, is what holds"
 )

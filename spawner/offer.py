@@ -1,9 +1,10 @@
 """What the start page offers: images, and sizes from which a person may choose. Pure.
 
 A size is a list of steps, the largest first, which is chosen unless somebody chooses less. Nothing
-larger than what is left is on it, so what the page offers fits at that moment. Where others leave
-less than the whole, the first step is sent as no choice at all: it means what is left when the
-server starts, as a start without a word does (spawner/options.py).
+larger than what is left comes first, so what the page proposes fits at that moment; only GPUs are
+proposed although one has to wait for them. Where others leave less than the whole, the first step
+is sent as no choice at all: it means what is left when the server starts, as a start without a word
+does (spawner/options.py). What can be had after a wait follows, and says so.
 """
 
 import html
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hub_config.sizes import format_bytes, format_seconds
 from spawner.admission import CPU_PARTS, CPUS, GPUS, MEMORY, SERVERS, Admitted, Measure, Pot
-from spawner.messages import FIXED, limits
+from spawner.messages import FIXED, leases, limits
 from spawner.messages import quotas as words
 from spawner.options import CPUS_LEAST, MEMORY_LEAST_BYTES, fitting
 from spawner.quota import Quota
@@ -79,58 +80,89 @@ class Offer:
         return tuple(row for row in self.limits if row[0] in FIXED)
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What others leave of everything: now, and in time, when they have stopped.
+
+    `waits` are times that a server with `gpus` GPUs may run, in seconds, each with how long it
+    waits then; none where it would not have to wait. None is: nobody can tell.
+    """
+
+    now: Mapping[Measure, Pot]
+    in_time: Mapping[Measure, Pot]
+    gpus: int = 0
+    waits: tuple[tuple[float, float | None], ...] = ()
+
+
 def offer(
     images: "Mapping[str, Image]",
     local: Collection[str],
     quota: Quota,
-    left: Mapping[Measure, Pot],
+    shares: Shares,
     gpus_here: int,
 ) -> Offer:
     """Return what the start page shows.
 
-    `local` holds the image names that were built here, `quota` is what the person may have, `left`
-    what others leave of it.
+    `local` holds the image names that were built here, `quota` is what the person may have.
     """
     cards = tuple(
         ImageCard(key, card.title, card.image, card.description, card.image in local)
         for key, card in images.items()
     )
     quota = replace(quota, gpus=min(quota.gpus, gpus_here))
-    problem = next(_problems(left), "")
-    sizes = () if problem else tuple(_sizes(quota, left))
+    problem = next(_problems(shares.in_time), "")
+    sizes = () if problem else tuple(_sizes(quota, shares))
     return Offer(cards, sizes, limits(quota), problem)
 
 
 def _problems(left: Mapping[Measure, Pot]) -> Iterator[str]:
-    """Yield what keeps even the smallest server from starting."""
+    """Yield what keeps even the smallest server from starting, now and later."""
     least = {SERVERS: 1, CPUS: round(CPUS_LEAST * CPU_PARTS), MEMORY: MEMORY_LEAST_BYTES}
     for measure, wanted in least.items():
         if measure in left and not isinstance(answer := left[measure].answer(wanted), Admitted):
             yield answer.sentence
 
 
-def _sizes(quota: Quota, left: Mapping[Measure, Pot]) -> Iterator[Size]:
-    most_cpus, most_memory = _most(CPUS, quota, left) / CPU_PARTS, _most(MEMORY, quota, left)
-    fits = fitting(quota, left)
-    cpus = _down(min(quota.cpus, most_cpus), CPU_STEPS)
+def session_lengths(quota: Quota) -> list[int]:
+    """Return how long a server may be asked to run, in seconds, the shortest first."""
+    most = SESSION_STEPS[-1] if quota.session_seconds is None else quota.session_seconds
+    return list(reversed(_down(most, SESSION_STEPS)))
+
+
+def _sizes(quota: Quota, shares: Shares) -> Iterator[Size]:
+    left, fits = shares.now, fitting(quota, shares.now)
+    most = _most(CPUS, quota, left) / CPU_PARTS
+    cpus = [each for each in _down(min(quota.cpus, most), CPU_STEPS) if each >= CPUS_LEAST]
     steps = [Step(_plain(each), words.cores(each)) for each in cpus]
-    all_that_is_left = fits.get("cpus") == most_cpus
-    yield Size("cpus", "CPU", _open(all_that_is_left, steps), _hint(CPUS, quota, left))
-    memory = _down(most_memory, MEMORY_STEPS)
+    later = _down(_most(CPUS, quota, shares.in_time) / CPU_PARTS, CPU_STEPS)
+    steps = [*_open(fits.get("cpus") == most, steps)]
+    steps += [Step(_plain(each), words.later(words.cores(each))) for each in later if each > most]
+    yield Size("cpus", "CPU", tuple(steps), _hint(CPUS, quota, left))
+    count = _most(MEMORY, quota, left)
+    memory = [each for each in _down(count, MEMORY_STEPS) if each >= MEMORY_LEAST_BYTES]
     steps = [Step(_size(each), format_bytes(each)) for each in memory]
-    all_that_is_left = fits.get("memory") == f"{most_memory} B"
-    yield Size("memory", "Memory", _open(all_that_is_left, steps), _hint(MEMORY, quota, left))
+    steps = [*_open(fits.get("memory") == f"{count} B", steps)]
+    wait = [e for e in _down(_most(MEMORY, quota, shares.in_time), MEMORY_STEPS) if e > count]
+    steps += [Step(_size(each), words.later(format_bytes(each))) for each in wait]
+    yield Size("memory", "Memory", tuple(steps), _hint(MEMORY, quota, left))
     if quota.gpus:
-        gpus = range(_most(GPUS, quota, left), -1, -1)
-        steps = [Step(str(each), words.gpus(each) if each else words.NONE) for each in gpus]
-        yield Size("gpus", "GPU", tuple(steps), _hint(GPUS, quota, left))
-    yield Size("session", "Runs for at most", tuple(_sessions(quota.session_seconds)))
+        yield Size("gpus", "GPU", tuple(_gpus(quota, shares)), _hint(GPUS, quota, left))
+    hint = leases.trade(shares.gpus, shares.waits) if shares.waits else ""
+    yield Size("session", "Runs for at most", tuple(_sessions(quota.session_seconds)), hint)
 
 
-def _open(less: bool, steps: list[Step]) -> tuple[Step, ...]:  # noqa: FBT001
-    """Return the steps; the first one is no choice where there is less than the whole."""
-    first, *rest = steps
-    return (replace(first, value="") if less else first, *rest)
+def _gpus(quota: Quota, shares: Shares) -> Iterator[Step]:
+    now = _most(GPUS, quota, shares.now)
+    for each in range(_most(GPUS, quota, shares.in_time), 0, -1):
+        text = words.gpus(each)
+        yield Step(str(each), text if each <= now else words.later(text))
+    yield Step("0", words.NONE)
+
+
+def _open(less: bool, steps: list[Step]) -> Iterator[Step]:  # noqa: FBT001
+    """Yield the steps; the first one is no choice where there is less than the whole."""
+    for index, step in enumerate(steps):
+        yield replace(step, value="") if less and index == 0 else step
 
 
 def _sessions(most: int | None) -> Iterator[Step]:

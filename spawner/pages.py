@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -17,6 +18,7 @@ from spawner.desk import Desk, desk
 from spawner.gate import Gate
 from spawner.machine import MachineUnknownError
 from spawner.messages import budgets as budget_messages
+from spawner.messages.times import span
 from spawner.progress import Steps
 from spawner.quota import Person, Quota, at_the_lab, effective
 from spawner.runs import Holder, Receipt
@@ -36,7 +38,7 @@ class PagesSpawner(DockerSpawner):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         """Begin with no step done."""
         super().__init__(**kwargs)
-        self._steps = Steps()
+        self._steps = Steps(self._looked)
 
     @property
     def _desk(self) -> Desk:
@@ -93,6 +95,23 @@ class PagesSpawner(DockerSpawner):
         )
         return tuple(map(budget_messages.state, found))
 
+    @property
+    def place(self) -> dict[str, Any] | None:
+        """Return where this start stands in the queue, None where it does not wait."""
+        place = self._desk.room.places.get(self._holder)
+        seated = self._desk.room.seat(self._holder) is not None
+        return place.shown(time.time()) if place is not None and seated else None
+
+    @property
+    def place_kept(self) -> str:
+        """Return for how long a place in the queue is kept, in words."""
+        return span(self.current_config().gpus.ticket_ttl)
+
+    @property
+    def claim_within(self) -> str:
+        """Return within what time a person has to come, in words."""
+        return span(self.current_config().gpus.claim)
+
     async def last_end(self) -> Receipt | None:
         """Return how the last run ended, None while nobody knows of one."""
         return await self._desk.receipts.last(self._holder)
@@ -105,11 +124,11 @@ class PagesSpawner(DockerSpawner):
         """Return what the start page shows: images and sizes to choose from, and the limits."""
         config = self.current_config()
         gate = Gate(self._desk, config, self.person)
-        left = {}
+        shares = offer.Shares({}, {})
         with contextlib.suppress(StoreError, MachineUnknownError):  # the start will say it
-            left = await asyncio.to_thread(gate.left, self._holder)
+            shares = await asyncio.to_thread(gate.shares, self._holder)
         local = self._desk.images.built_here
-        return offer.offer(config.images, local, gate.entitlement, left, len(gate.devices))
+        return offer.offer(config.images, local, gate.entitlement, shares, len(gate.devices))
 
     @default("options_form")
     def _default_options_form(self) -> Any:  # noqa: ANN401
@@ -129,6 +148,15 @@ class PagesSpawner(DockerSpawner):
     @default("options_from_form")
     def _default_options_from_form(self) -> Any:  # noqa: ANN401
         return offer.from_form
+
+    def _looked(self, viewers: int) -> None:
+        """Note since when nobody looks at this start, while it waits."""
+        if self._desk.room.look(self._holder, looked_at=viewers > 0):
+            lost_at, holder = None if viewers else datetime.now(UTC), self._holder
+            noting = self._desk.receipts.transact(
+                lambda ledger: ledger.look(holder, lost_at), otherwise=None
+            )
+            self._desk.detach(noting)
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Yield the steps of this start, from the first on."""

@@ -54,6 +54,10 @@ class QueueLedger(Transaction):
         moved = sa.update(tickets).where(*_of(holder)).values(rank=rank)
         return bool(self._connection.execute(moved).rowcount)
 
+    def has_tickets(self) -> bool:
+        """Say whether any start waits."""
+        return self._connection.execute(sa.select(tickets.c.id).limit(1)).first() is not None
+
     def tickets(self) -> tuple[Waiting, ...]:
         """Return all starts that wait, in the order of their coming."""
         return self._read(sa.select(tickets).order_by(tickets.c.id), queue_rows.waiting_of_row)

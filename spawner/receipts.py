@@ -60,9 +60,11 @@ def who_asks(kind: str, name: str, owner: str) -> Asked:
 class Receipts:
     """Writes and reads them. A store that fails keeps nobody from ending a server."""
 
-    def __init__(self, store: Store, sightings: Sightings) -> None:
-        """Do nothing yet."""
-        self._store, self._sightings = store, sightings
+    def __init__(
+        self, store: Store, sightings: Sightings, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """Do nothing yet; `ended` is called after each end."""
+        self._store, self._sightings, self._ended = store, sightings, ended
 
     async def ask(self, holder: Holder, asked: Asked) -> None:
         """Note who wants this server to end, before it does."""
@@ -88,6 +90,11 @@ class Receipts:
         self._sightings.forget(run.container)
         return receipt
 
+    async def withdraw(self, run: Run) -> None:
+        """Forget a run of which nothing exists: the engine was never asked for its container."""
+        await self.transact(lambda ledger: ledger.withdraw(run.name), otherwise=None)
+        self._ended()
+
     async def close_all(self, holder: Holder) -> None:
         """Write the receipts of a server none of whose containers is there any more."""
         with contextlib.suppress(StoreError):  # the runs stay open, and a round closes them
@@ -108,6 +115,7 @@ class Receipts:
             return receipt if ledger.end(receipt) else None
 
         receipt = await asyncio.to_thread(self._store.transact, work)
+        self._ended()
         if receipt is not None:
             ENDS.labels(receipt.reason.value).inc()
             log.info("%s ended: %s", receipt.run, messages.receipt(receipt, viewer=""))

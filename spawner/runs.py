@@ -27,6 +27,7 @@ class Reason(StrEnum):
     IDLE = "idle"  # nobody used it
     TIME_LIMIT = "time_limit"  # its session was over
     GPU_HOURS = "gpu_hours"  # its user's GPU time was used up
+    UNCLAIMED = "unclaimed"  # nobody came when its turn in the queue came
     OUT_OF_MEMORY = "out_of_memory"
     EXITED = "exited"  # the image's process ended by itself
     START_FAILED = "start_failed"  # it never answered

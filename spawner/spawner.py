@@ -6,7 +6,9 @@ every user's calls through one thread.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from jupyterhub.utils import maybe_future
@@ -15,9 +17,11 @@ from spawner import messages, options
 from spawner.container import STOP_SECONDS
 from spawner.engine import Container
 from spawner.engine_errors import EngineError
-from spawner.failure import DiedError
-from spawner.launch import TIDY_SECONDS, Launch, Request
+from spawner.entrance import Entered, Entrance, Request
+from spawner.failure import DiedError, StartFailed, explain
+from spawner.launch import TIDY_SECONDS, Launch
 from spawner.pages import PagesSpawner
+from spawner.progress import Steps
 from spawner.ready import answers_or_died
 from spawner.receipts import NOBODY, Asked
 
@@ -33,7 +37,8 @@ class QuotaDockerSpawner(PagesSpawner):
     # Nothing is resumed, so the hub may revoke the server's token when it stops.
     will_resume = False
 
-    _launch: Launch | None = None
+    _starting = False
+    _entered: Entered | None = None
     _ended: int | None = None
     _final: Container | None = None
     _unwritten = False
@@ -42,57 +47,91 @@ class QuotaDockerSpawner(PagesSpawner):
 
     # start
 
+    async def run_pre_spawn_hook(self) -> None:
+        """Wait until there is room: the hub calls this first, and no time limit runs here."""
+        await maybe_future(super().run_pre_spawn_hook())
+        self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
+        self._starting = True
+        if self._steps.closed:
+            self._steps = Steps(self._looked)
+        entrance = Entrance(self._desk, self._request, self._steps)
+        with self._failing(entrance.give_up):
+            try:
+                self._entered = await entrance.enter()
+            except Exception as error:  # the user must read one sentence, whatever it was
+                await entrance.give_up()
+                raise self._failure(error, explain(error, "", 0, ())) from error
+        if (wished := self._entered.options) != self.user_options:  # they chose anew meanwhile
+            self.user_options = self.orm_spawner.user_options = wished
+            self.user.db.commit()
+
     async def start(self) -> str:
         """Start a fresh container and return its URL once the server answers there."""
-        request = self._request()
-        self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
-        self._launch = launch = Launch(self._desk, request, self._steps)
-        try:
-            return await self._run(launch, request)
-        except asyncio.CancelledError:
-            # The hub calls a server with an address "ready" for a second after a cancelled start,
-            # and answers 500 unless the start ends at once: forget the address, tidy up apart.
-            self.server = None
-            self.user.db.commit()
-            self._ended = 0
-            self._desk.detach(launch.cancelled())
-            raise
-        finally:
-            self._launch = None
-            self._steps.close()
+        if self._entered is None:
+            await self.run_pre_spawn_hook()
+        entered, self._entered = self._entered, None
+        launch = Launch(self._desk, entered, self._steps)
+        seconds = self.start_timeout * OWN_DEADLINE
+        with self._failing(launch.cancelled):
+            try:
+                async with asyncio.timeout(seconds):
+                    url = await self._run(launch)
+            except Exception as error:  # the user must read one sentence, whatever it was
+                self._ended = error.state.exit_code if isinstance(error, DiedError) else 1
+                failure = await launch.failed(error, seconds, self.api_token)
+                raise self._failure(error, failure) from error
+        self._starting = False
+        self._steps.close()
+        if self._request() != replace(entered.request, options=self.user_options):
+            self._desk.limits_due.set()  # labhub.yaml or groups changed meanwhile
+        return url
+
+    async def _run(self, launch: Launch) -> str:
+        server = await launch.prepare()
+        self.image, self.cpu_limit = server.image, server.quota.cpus
+        self.mem_limit = server.quota.memory_bytes
+        arguments = tuple(self.get_args())
+        self.object_id = await launch.create(server, self.get_env(), arguments)
+        self.object_name = launch.name
+        self._address = await launch.start()
+        await launch.wait(f"{self._url}{self.server.base_url}api")
+        self._desk.time_due.set()
+        return self._url
 
     def _request(self) -> Request:
-        """Return what is to be started, by the rules of now."""
+        """Return what is wanted, by whom, and what holds at this moment."""
         person = self.person
         return Request(
             self.current_config(), person.name, self.name, self.user_options, person.groups
         )
 
-    async def _run(self, launch: Launch, request: Request) -> str:
-        seconds = self.start_timeout * OWN_DEADLINE
+    @contextmanager
+    def _failing(self, undo: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+        """Begin nothing more once this fails; undo what was begun when it is cancelled."""
         try:
-            async with asyncio.timeout(seconds):
-                server = await launch.prepare()
-                self.image, self.cpu_limit = server.image, server.quota.cpus
-                self.mem_limit = server.quota.memory_bytes
-                arguments = tuple(self.get_args())
-                self.object_id = await launch.create(server, self.get_env(), arguments)
-                self.object_name = launch.name
-                self._address = await launch.start()
-                await launch.wait(f"{self._url}{self.server.base_url}api")
-                self._desk.time_due.set()
-                if self._request() != request:  # labhub.yaml or groups changed meanwhile
-                    self._desk.limits_due.set()
-                return self._url
-        except Exception as error:  # the user must read one sentence, whatever it was
-            self.object_id = ""
-            self._ended = error.state.exit_code if isinstance(error, DiedError) else 1
-            if isinstance(error, options.OptionRefusedError):
-                self.orm_spawner.user_options = {}  # else the next start would take them again
-            failure = await launch.failed(error, seconds, self.api_token)
-            trace = error if failure.reason == "error" else None
-            self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)  # noqa: TRY400
-            raise failure from error
+            yield
+        except BaseException as error:
+            self._starting = False
+            self._steps.close()
+            if isinstance(error, asyncio.CancelledError):
+                # The hub calls a server with an address "ready" for a second after a cancelled
+                # start, and answers 500 unless the start ends at once: forget the address, tidy up
+                # apart.
+                self.server = None
+                self.user.db.commit()
+                self._ended = 0
+                self._desk.detach(undo())
+            raise
+
+    def _failure(self, error: Exception, failure: StartFailed) -> StartFailed:
+        """Note why a start failed, and return what people are told."""
+        self.object_id = ""
+        self._ended = self._ended if self._ended is not None else 1
+        if isinstance(error, options.OptionRefusedError):
+            self.orm_spawner.user_options = {}  # else the next start would take them again
+        trace = error if failure.reason == "error" else None
+        self.log.error("Start of %s: %r", self._log_name, error, exc_info=trace)
+        return failure
 
     @property
     def _url(self) -> str:
@@ -120,7 +159,7 @@ class QuotaDockerSpawner(PagesSpawner):
         Certain is: the engine shows it ended, or knows it neither by id nor by its labels. An
         engine that does not answer, or answers nonsense, changes nothing.
         """
-        if self._launch is not None or self._ended is not None:
+        if self._starting or self._ended is not None:
             return self._ended
         container = self.object_id
         try:
@@ -128,7 +167,7 @@ class QuotaDockerSpawner(PagesSpawner):
         except EngineError as error:
             self.log.debug("Docker says nothing about %s: %s", self._log_name, error)
             return None
-        if self._launch is not None or self.object_id != container:
+        if self._starting or self.object_id != container:
             return self._ended  # the answer is about an earlier server
         self.object_id = state.id if state is not None else ""
         if state is not None and not state.ended:

@@ -61,6 +61,15 @@ class Store:
             checkpoint.reached(f"store.{operation}:after")
         return result
 
+    def signature(self) -> tuple[object, ...]:
+        """Return what is another after each change of the file, by whichever program."""
+        found: list[object] = []
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with suppress(OSError):
+                facts = path.stat()
+                found += [facts.st_mtime_ns, facts.st_size]
+        return tuple(found)
+
     def close(self) -> None:
         """Close the file."""
         self._engine.dispose()

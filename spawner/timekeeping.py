@@ -166,7 +166,10 @@ class Timekeeper:
         await asyncio.to_thread(self._look_at_budgets, mine, allowed)
         now, steady = datetime.now(UTC), time.monotonic()
         kept = [
-            budgets.noted(times.keep(run, allowed[run.name], now), self._budgets.of(run))
+            budgets.noted(
+                times.keep(run, allowed[run.name], now, spared=self._is_spared(run)),
+                self._budgets.of(run),
+            )
             for run in mine
         ]
         changed = [run for run, old in zip(kept, mine, strict=True) if run is not old]
@@ -179,6 +182,11 @@ class Timekeeper:
             )
             for run in kept
         }
+
+    def _is_spared(self, run: Run) -> bool:
+        """Whether a server goes on after its session, because nobody waits for its GPUs."""
+        soft = bool(run.devices) and self._config().gpus.soft_limit
+        return soft and run.holder not in self._desk.room.wanted_back
 
     def _allowed(self, runs: list[Run], living: Mapping[Holder, Living]) -> dict[str, Quota]:
         quotas = Quotas(self._config(), datetime.now().astimezone())

@@ -6,6 +6,8 @@
                     than 2 h, the same parts of it
     it ends         when it is due, yet never before the first warning has been up for its time,
                     and never earlier than was said once a warning was up
+    nobody waits    with `gpus.soft_limit` a server with a GPU goes on when it is due, and is warned
+                    once somebody waits for it
     an extension    less than the quota was chosen: as often as wanted, up to the quota;
                     else by `extend`, and again after that much time
 
@@ -84,13 +86,14 @@ def warnings(limit_seconds: float) -> tuple[float, ...]:
     return tuple(each * scale for each in WARNINGS_SECONDS)
 
 
-def keep(run: Run, allowed: Allowed, now: datetime) -> Run:
+def keep(run: Run, allowed: Allowed, now: datetime, *, spared: bool = False) -> Run:
     """Return the run with what the quota allows now, and with the end that follows from it.
 
+    One that is `spared` goes on when it is due: its end stays far enough for a warning to come.
     Where nothing is new, as nearly always, it is the very run that was given.
     """
     session = _shorter(run.chosen_seconds, allowed.session_seconds)
-    ends_at, warned_at = _end(run, session, now)
+    ends_at, warned_at = _end(run, session, now, spared=spared)
     if (
         run.session_seconds == session
         and run.idle_seconds == allowed.idle_seconds
@@ -109,7 +112,9 @@ def keep(run: Run, allowed: Allowed, now: datetime) -> Run:
     )
 
 
-def _end(run: Run, session: int | None, now: datetime) -> tuple[datetime | None, datetime | None]:
+def _end(
+    run: Run, session: int | None, now: datetime, *, spared: bool
+) -> tuple[datetime | None, datetime | None]:
     """Return when such a session ends, and since when its user is warned; None is never."""
     if session is None:
         return None, None
@@ -117,7 +122,11 @@ def _end(run: Run, session: int | None, now: datetime) -> tuple[datetime | None,
     first = timedelta(seconds=warnings(session)[0])
     if due - now > first:
         return due, None
-    if run.warned_at is None or run.warned_at > now:
+    was_warned = run.warned_at is not None and run.warned_at <= now
+    if spared:
+        is_far = run.ends_at is not None and not was_warned and run.ends_at - now > first
+        return run.ends_at if is_far else now + 2 * first, None
+    if not was_warned:
         return max(due, now + first), now
     return max(due, run.ends_at or due), run.warned_at
 

@@ -55,6 +55,11 @@ class UsesLedger(Transaction):
         """Let spans follow their run to another name."""
         self._connection.execute(sa.update(uses).where(uses.c.run == name).values(run=new))
 
+    def _drop_spans(self, name: str) -> None:
+        """Forget the use of a run that is not open, and had no container."""
+        gone = sa.exists().where(runs.c.name == name)
+        self._connection.execute(sa.delete(uses).where(uses.c.run == name, ~gone))
+
     def _add(self, span: Span) -> None:
         self._connection.execute(sa.insert(uses), uses_rows.row_of_span(span))
 

@@ -133,11 +133,14 @@ class Watch:
         """Look at store, engine and hub, in this order (reconcile.py says why), and act."""
         self._desk.detach(self._desk.discover())
         runs = await self._desk.receipts.open_runs()
+        waiting = self._desk.room.waiting()
         busy = set(self._hub.busy())
         listed = await self._desk.engine.listed(self._labels)
         self._engine_came()
-        active = self._hub.active()
-        busy |= set(self._hub.busy())
+        # A start that waits has begun nothing: what there is of it was left by an earlier one.
+        waiting &= self._desk.room.waiting()
+        active = {each: box for each, box in self._hub.active().items() if each not in waiting}
+        busy = (busy | set(self._hub.busy())) - waiting
         view = View(tuple(map(_seen, listed)), active, busy, runs)
         actions = reconcile(view)
         reached("round.decided")

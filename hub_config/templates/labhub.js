@@ -170,6 +170,22 @@ const lab = {
     setTimeout(look, pause_ms);
   },
 
+  // A moment as a clock shows it, with its day when that is not today.
+  clock(element) {
+    const then = new Date(element.dateTime);
+    if (Number.isNaN(then.getTime())) return;
+    const day = then.toDateString() === new Date().toDateString() ? "" : `${then.toLocaleDateString()}, `;
+    element.textContent = day + then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  },
+
+  // A page with data-fresh=SECONDS loads itself again, when somebody sees it and nothing is being pressed.
+  stayFresh(element) {
+    setInterval(() => {
+      const isIdle = !document.hidden && !document.querySelector("[aria-busy]") && !element.contains(document.activeElement);
+      if (isIdle) window.location.reload();
+    }, 1000 * element.dataset.fresh);
+  },
+
   localTime(element) {
     const then = new Date(element.dateTime);
     if (Number.isNaN(then.getTime())) return;
@@ -185,6 +201,8 @@ document.querySelectorAll("[data-left]").forEach(lab.countDown);
 document.querySelectorAll("time[data-until]").forEach(lab.untilTime);
 document.querySelectorAll("[data-add]").forEach(lab.addForm);
 document.querySelectorAll("[data-watch]").forEach(lab.watch);
+document.querySelectorAll("time[data-clock]").forEach(lab.clock);
+document.querySelectorAll("[data-fresh]").forEach(lab.stayFresh);
 document.querySelectorAll("time[data-local]").forEach(lab.localTime);
 document.querySelectorAll("form[data-busy]").forEach((form) => {
   form.addEventListener("submit", () => lab.busy(form.querySelector("button[type=submit]"), form.dataset.busy));

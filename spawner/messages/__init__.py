@@ -11,6 +11,7 @@ from datetime import datetime
 
 from hub_config.sizes import format_bytes, format_share
 from spawner.messages.budgets import end as end_of_gpu_time
+from spawner.messages.leases import UNCLAIMED
 from spawner.messages.quotas import cores, gpus, session
 from spawner.messages.text import short
 from spawner.messages.times import end as end_of_time
@@ -227,6 +228,7 @@ _ENDS = {
         "its container was removed by somebody outside labhub. "
         "Your files are untouched; start it again."
     ),
+    Reason.UNCLAIMED: UNCLAIMED,
     Reason.UNKNOWN: f"it ended, and nobody noted why. {_TWICE}",
 }
 

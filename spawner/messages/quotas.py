@@ -53,6 +53,11 @@ def gpus(count: int) -> str:
     return _count(count, "GPU")
 
 
+def later(amount: str) -> str:
+    """Say that one has to wait for so much."""
+    return f"{amount}, waits"
+
+
 def processes(count: int) -> str:
     """Return a number of processes in words."""
     return "1 process" if count == 1 else f"{count} processes"
@@ -103,15 +108,6 @@ def too_little(least: str) -> str:
     return f"A server needs at least {least}; choose that or more."
 
 
-def too_few_gpus(free: int, wanted: int) -> str:
-    """Say that other servers have the GPUs that would be needed."""
-    have = "no GPU is" if free == 0 else "only 1 GPU is" if free == 1 else f"only {free} GPUs are"
-    return (
-        f"You asked for {gpus(wanted)}, and {have} free now: start with fewer, or without one, or "
-        "try again when another server has stopped."
-    )
-
-
 def fewer_gpus_here(count: int) -> str:
     """Say that the machine has fewer GPUs than the quota allows."""
     return f"This machine has only {gpus(count)}; choose that or less."
@@ -156,7 +152,7 @@ def group_full(group: str, left: str, most: str) -> str:
     """Say that a group's members leave too little; both in words."""
     return (
         f"The group {group} may have {most} in all, and its members leave {left}: "
-        "choose at most that, or try again when others have stopped theirs."
+        "choose at most that, or wait until others have stopped theirs."
     )
 
 
@@ -164,7 +160,7 @@ def group_used_up(group: str, most: str) -> str:
     """Say that a group's members leave nothing."""
     return (
         f"The group {group} may have {most} in all, and its members have all of it: "
-        "try again when others have stopped theirs."
+        "you wait until others have stopped theirs."
     )
 
 
@@ -177,14 +173,14 @@ def host_full(left: str) -> str:
     """Say that the machine has too little left; in words."""
     return (
         f"This machine has {left} left for servers: "
-        "choose at most that, or try again when others have stopped theirs."
+        "choose at most that, or wait until others have stopped theirs."
     )
 
 
 def host_used_up(what: str) -> str:
     """Say that the machine has nothing left of something; `what` is a plural or a mass."""
     return (
-        f"This machine has no {what} left for servers: try again when others have stopped theirs."
+        f"This machine has no {what} left for servers: you wait until others have stopped theirs."
     )
 
 

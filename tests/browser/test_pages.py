@@ -263,7 +263,7 @@ def test_what_others_leave_is_offered_and_it_is_said_why(
         memory = ada.get_by_label("Memory")
         expect(memory).to_have_accessible_description(
             "This machine has 2 GiB of memory left for servers: "
-            "choose at most that, or try again when others have stopped theirs."
+            "choose at most that, or wait until others have stopped theirs."
         )
         assert complaints(ada, "spawn-less", artefacts) == []
         ada.get_by_role("button", name="Start").click()
@@ -278,7 +278,7 @@ def test_where_nothing_is_left_it_is_said_why(
         ada.goto(f"{lab.url}/hub/spawn")
         expect(ada.get_by_role("main")).to_contain_text(
             "This machine has no memory left for servers: "
-            "try again when others have stopped theirs."
+            "you wait until others have stopped theirs."
         )
         expect(ada.get_by_role("button", name="Start")).to_have_count(0)
         assert complaints(ada, "spawn-none", artefacts) == []

@@ -35,10 +35,13 @@ POINTS_AT_LEAST = 40
 DAYS = 3
 DEATH_SECONDS = 5
 # Images are fetched in the background; no server's life depends on it.
-# tests/hub/test_reload.py has those of a file that changes.
+# tests/hub/test_reload.py has those of a file that changes, tests/hub/test_waiting.py and
+# tests/hub/test_queue_world.py those of the queue.
+OF_A_FILE = ("pull", "update", "discovered", "store.resize", "store.note_times")
+OF_THE_QUEUE = ("wait", "leave", "look", "move", "drain", "claim", "rename", "withdraw")
 NOT_IN_A_LIFE = {
     f"{each}:{side}"
-    for each in ("pull", "update", "discovered", "store.resize", "store.note_times")
+    for each in (*OF_A_FILE, *(f"store.{name}" for name in OF_THE_QUEUE))
     for side in ("before", "after")
 }
 

@@ -17,11 +17,11 @@ from spawner.engine_errors import (
     RefusedError,
     UnavailableError,
 )
-from spawner.failure import NoAccountError, NotAsDecidedError
-from spawner.launch import Launch, Request
-from spawner.progress import Steps
+from spawner.entrance import NoAccountError, Request
+from spawner.failure import NotAsDecidedError, explain
 from spawner.storage import StorageError, ensure_volume
 from tests.lib.images import build
+from tests.lib.launches import launch
 from tests.lib.rig import Rig, rig
 
 
@@ -146,15 +146,15 @@ def test_a_start_removes_leftovers_and_leaves_nothing_when_undone(servers: Rig, 
         engine = servers.desk.engine
         left = await engine.create(f"{servers.lab.name}-left", body(servers, image))
         await engine.start(left)
-        launch = Launch(servers.desk, Request(servers.config(image, {}), "ada", "", {}), Steps())
-        server = await launch.prepare()
+        started = await launch(servers.desk, Request(servers.config(image, {}), "ada", "", {}))
+        server = await started.prepare()
         with pytest.raises(NotFoundError):
             await engine.container(left)
         assert (server.root_dir, server.shell) == ("/tf/notebooks", "/bin/bash")
-        made = await launch.create(server, {}, ())
-        assert [each.id for each in await engine.listed(launch.labels)] == [made]
-        await launch.cancelled()
-        assert await engine.listed(launch.labels) == []
+        made = await started.create(server, {}, ())
+        assert [each.id for each in await engine.listed(started.labels)] == [made]
+        await started.cancelled()
+        assert await engine.listed(started.labels) == []
 
     run(start())
     text = next((servers.lab.state_dir / "passwd").glob("*.passwd")).read_text()
@@ -175,19 +175,19 @@ def test_a_container_that_somebody_changed_is_never_started(
 ) -> None:
     async def start() -> None:
         request = Request(servers.config(image, {}), "ada", "", {})
-        launch = Launch(servers.desk, request, Steps())
-        made = await launch.create(await launch.prepare(), {}, ())
+        started = await launch(servers.desk, request)
+        made = await started.create(await started.prepare(), {}, ())
         engine.containers.get(made).update(**change)
         with pytest.raises(NotAsDecidedError) as error:
-            await launch.start()
+            await started.start()
         assert error.value.keys == keys
         assert engine.containers.get(made).status == "created"
-        failure = await launch.failed(error.value, 1, "")
+        failure = await started.failed(error.value, 1, "")
         assert failure.jupyterhub_message == (
             f"Docker made this server in another way than decided ({', '.join(keys)}), so it was "
             "removed before anybody could use it; tell your administrator."
         )
-        assert await servers.desk.engine.listed(launch.labels) == []
+        assert await servers.desk.engine.listed(started.labels) == []
 
     run(start())
 
@@ -195,14 +195,15 @@ def test_a_container_that_somebody_changed_is_never_started(
 def test_without_an_account_nothing_is_made(servers: Rig, image: str) -> None:
     async def start() -> None:
         request = Request(servers.config(image, {}), "nobody", "", {})
-        launch = Launch(servers.desk, request, Steps())
         with pytest.raises(NoAccountError) as error:
-            await launch.prepare()
-        failure = await launch.failed(error.value, 1, "")
+            await launch(servers.desk, request)
+        failure = explain(error.value, "", 1, ())
         assert failure.status_code == 403
         assert failure.jupyterhub_message == (
             "There is no account for this user yet: sign in once first."
         )
-        assert await servers.desk.engine.listed(launch.labels) == []
+        assert (
+            await servers.desk.engine.listed(identity_labels(servers.lab.name, "nobody", "")) == []
+        )
 
     run(start())

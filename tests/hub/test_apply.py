@@ -15,7 +15,7 @@ import hub_config
 from hub_config.apply import (
     SecretMissingError,
     apply,
-    culler_token,
+    own_token,
     update_addresses,
     update_metrics,
     update_pages,
@@ -151,15 +151,26 @@ CULLER_ROLE = {
 }  # fmt: skip
 
 
-def culler_service(instance: Instance) -> dict[str, object]:
-    return {"name": "idle-culler", "api_token": culler_token(instance), "display": False}
+QUEUE_ROLE = {
+    "name": "queue",
+    "services": ["queue"],
+    "scopes": ["start:servers", "read:servers", "read:users:name"],
+}
 
 
-def test_the_cullers_token_is_no_secret_of_the_instance_and_stays(instance: Instance) -> None:
-    token = culler_token(instance)
-    assert token == culler_token(instance)
+def own_services(instance: Instance) -> list[dict[str, object]]:
+    return [
+        {"name": name, "api_token": own_token(instance, name), "display": False}
+        for name in ("idle-culler", "queue")
+    ]
+
+
+def test_the_hubs_own_tokens_are_no_secrets_of_the_instance_and_stay(instance: Instance) -> None:
+    token, other = own_token(instance, "idle-culler"), own_token(instance, "queue")
+    assert token == own_token(instance, "idle-culler")
     assert len(token) == 64
     assert token not in SECRETS.values()
+    assert token != other
 
 
 def test_services_with_local_accounts(instance: Instance, environ: dict[str, str]) -> None:
@@ -174,8 +185,8 @@ def test_services_with_local_accounts(instance: Instance, environ: dict[str, str
     user = {"name": "user", "scopes": ["self", "access:services!service=accounts"]}
     assert c == {
         "JupyterHub": {
-            "services": [CLI_SERVICE, culler_service(instance), accounts],
-            "load_roles": [CLI_ROLE, CULLER_ROLE, user],
+            "services": [CLI_SERVICE, *own_services(instance), accounts],
+            "load_roles": [CLI_ROLE, CULLER_ROLE, QUEUE_ROLE, user],
         }
     }
 
@@ -185,8 +196,8 @@ def test_services_with_accounts_elsewhere(instance: Instance) -> None:
     update_services(GITHUB, instance, c)
     assert c == {
         "JupyterHub": {
-            "services": [CLI_SERVICE, culler_service(instance)],
-            "load_roles": [CLI_ROLE, CULLER_ROLE],
+            "services": [CLI_SERVICE, *own_services(instance)],
+            "load_roles": [CLI_ROLE, CULLER_ROLE, QUEUE_ROLE],
         }
     }
 

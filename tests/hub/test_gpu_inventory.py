@@ -8,6 +8,7 @@ from typing import Any
 
 import docker
 import pytest
+import requests
 
 from hub_config.status import read_status
 from tests.lib.fake_engine import FakeEngine
@@ -30,6 +31,8 @@ images:
 quotas:
   default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2%s}
 """
+WAITS = "waits"
+IMPATIENT = ROOT / "tests" / "lib" / "impatient_config.py"
 PEOPLE = ("ada", "bob")
 
 
@@ -43,8 +46,7 @@ def cgroups(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(fake_engine: FakeEngine, cgroups: Path) -> Iterator[Lab]:
     """A lab whose engine names no GPU."""
     environ = {"LABHUB_CGROUP": str(cgroups)}
-    hub = ROOT / "tests" / "lib" / "times_config.py"
-    with Lab(fake_engine.url, config=CONFIG % "", env=environ, hub_config=hub) as running:
+    with Lab(fake_engine.url, config=CONFIG % "", env=environ, hub_config=IMPATIENT) as running:
         for name in PEOPLE:
             running.add_user(name, admin=name == "bob")
             running.login(name)
@@ -91,9 +93,18 @@ def device(lab: Lab, uuid: str) -> dict[str, Any]:
 
 
 def start(lab: Lab, user: str, **options: Any) -> str:
-    """Start a server; return "" or why it did not start."""
+    """Start a server; return "" once it runs, or why not: WAITS while it is in the queue."""
     answer = lab.api("POST", f"users/{user}/server", json=options)
-    return "" if answer.status_code == 201 else str(answer.json()["message"])
+    if answer.status_code == requests.codes.accepted:
+        return WAITS
+    return "" if answer.status_code == requests.codes.created else str(answer.json()["message"])
+
+
+def waits(lab: Lab, user: str, **options: Any) -> bool:
+    """Say whether a start finds no GPU; it leaves the queue again."""
+    found = start(lab, user, **options) == WAITS
+    lab.api("DELETE", f"users/{user}/server")
+    return found
 
 
 def box(engine: FakeEngine, user: str) -> Container:
@@ -137,14 +148,14 @@ def test_a_gpu_in_quarantine_gets_no_new_server_and_keeps_the_one_it_has(
     banner = "1 GPU is in quarantine, without new servers"
     assert banner in words(lab.login("bob").get("/hub/home"))
     assert banner not in words(lab.login("ada").get("/hub/home"))
-    assert "GPU" in start(lab, "bob", gpus=1)
+    assert waits(lab, "bob", gpus=1)
     machine.driver.says(*BOTH, f"lost {mine[0]}")
     until(lambda: device(lab, other)["healthy"] and not device(lab, mine[0])["healthy"])
     assert start(lab, "bob", gpus=1) == ""
     assert given(fake_engine, "bob") == [other]
     assert given(fake_engine, "ada") == mine
     lab.api("DELETE", "users/ada/server")
-    assert "GPU" in start(lab, "ada", gpus=1)  # it is nobody's, and still lost
+    assert waits(lab, "ada", gpus=1)  # it is nobody's, and still lost
     machine.driver.says(*BOTH)
     until(lambda: device(lab, mine[0])["healthy"])
     assert start(lab, "ada", gpus=1) == ""
@@ -163,7 +174,7 @@ def test_a_gpu_that_others_use_is_not_free(
             machine.driver.says(*BOTH, f"proc {A} 77 1000")
             until(lambda: device(lab, A)["used_by_others"])
             assert "no server of labhub" in device(lab, A)["why"]
-            assert "GPU" in start(lab, "ada", gpus=2)
+            assert waits(lab, "ada", gpus=2)
             assert start(lab, "ada", gpus=1) == ""
             assert given(fake_engine, "ada") == [B]
             lab.api("DELETE", "users/ada/server")
@@ -215,10 +226,10 @@ def test_a_monitor_that_hangs_delays_nobody_and_admins_read_it(
     assert start(lab, "ada", gpus=1) == ""
     assert time.monotonic() - began < 10
     assert given(fake_engine, "ada") == [A]
-    assert "GPU" in start(lab, "bob", gpus=1)  # what it said last still counts
+    assert waits(lab, "bob", gpus=1)  # what it said last still counts
     assert "labhub_gpu_seen 0.0" in lab.api("GET", "../metrics").text.splitlines()
     lab.restart_hub()  # and a hub that begins then knows no more
-    assert "GPU" in start(lab, "bob", gpus=1)
+    assert waits(lab, "bob", gpus=1)
     machine.monitor.end(kill=True)
     machine.driver.says(*BOTH)
     machine.start()

@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
 from spawner.runs import Run
 from spawner.store import Ledger, Store
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
 from tests.lib.lab import Lab
+from tests.lib.node import ROOT
 from tests.lib.person import words
 
 pytestmark = pytest.mark.hub
@@ -23,17 +25,19 @@ login:
 images:
   tensorflow: {title: TensorFlow 2.9, image: "tensorflow/tensorflow:2.9.0-gpu-jupyter"}
 quotas:
-  default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2}
+  default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2, session: 12 h}
 """
 PEOPLE = ("ada", "bob", "cleo", "dan")
 ONE = {"gpus": 1}
+WAITS = "waits"
+IMPATIENT = ROOT / "tests" / "lib" / "impatient_config.py"
 
 
 @pytest.fixture(scope="module")
 def lab(fake_engine: FakeEngine) -> Iterator[Lab]:
     """A lab on a machine with two GPUs."""
     fake_engine.life.cdi = [f"nvidia.com/gpu={each}" for each in ("0", A, "1", B, "all")]
-    with Lab(fake_engine.url, config=CONFIG) as running:
+    with Lab(fake_engine.url, config=CONFIG, hub_config=IMPATIENT) as running:
         for name in PEOPLE:
             running.add_user(name)
             running.login(name)
@@ -66,9 +70,11 @@ def open_runs(lab: Lab) -> tuple[Run, ...]:
 
 
 def start(lab: Lab, user: str, **options: Any) -> str:
-    """Start a server; return "" or why it did not start."""
+    """Start a server; return "" once it runs, else why not: WAITS while it is in the queue."""
     answer = lab.api("POST", f"users/{user}/server", json=options)
-    return "" if answer.status_code == 201 else str(answer.json()["message"])
+    if answer.status_code == requests.codes.accepted:
+        return WAITS
+    return "" if answer.status_code == requests.codes.created else str(answer.json()["message"])
 
 
 def box(engine: FakeEngine, user: str) -> Container:
@@ -82,17 +88,19 @@ def gpus(engine: FakeEngine, user: str) -> list[str]:
     return [name.partition("=")[2] for each in requests for name in each["DeviceIDs"]]
 
 
-def test_two_people_get_different_ones_and_a_third_is_told(
-    lab: Lab, fake_engine: FakeEngine
-) -> None:
+def gpus_of(engine: FakeEngine, user: str) -> list[str]:
+    """Return the same, or nothing where no server runs."""
+    mine = [each for each in engine.containers() if each.labels.get("labhub.user") == user]
+    return gpus(engine, user) if any(each.running for each in mine) else []
+
+
+def test_two_people_get_different_ones_and_a_third_waits(lab: Lab, fake_engine: FakeEngine) -> None:
     assert start(lab, "ada", **ONE) == ""
     assert start(lab, "bob", **ONE) == ""
     assert sorted(gpus(fake_engine, "ada") + gpus(fake_engine, "bob")) == [A, B]
-    refusal = start(lab, "cleo", **ONE)
-    assert "GPU" in refusal
-    assert refusal.endswith(".")
-    assert start(lab, "cleo", gpus=0) == ""
-    assert gpus(fake_engine, "cleo") == []
+    assert start(lab, "cleo", **ONE) == WAITS
+    assert start(lab, "dan", gpus=0) == ""
+    assert gpus(fake_engine, "dan") == []
 
 
 def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
@@ -101,16 +109,17 @@ def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
             answers = list(pool.map(lambda name: start(lab, name, **ONE), PEOPLE))
         lucky = [name for name, why in zip(PEOPLE, answers, strict=True) if not why]
         assert sorted(each for name in lucky for each in gpus(fake_engine, name)) == [A, B]
-        for name in lucky:
+        assert sorted(answers) == ["", "", WAITS, WAITS]
+        for name in sorted(PEOPLE, key=lambda each: each in lucky):
             lab.api("DELETE", f"users/{name}/server")
 
 
 def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:
     assert start(lab, "ada", gpus=2) == ""
     assert sorted(gpus(fake_engine, "ada")) == [A, B]
-    assert "GPU" in start(lab, "bob", **ONE)
+    assert start(lab, "bob", **ONE) == WAITS
     lab.api("DELETE", "users/ada/server")
-    assert start(lab, "bob", **ONE) == ""
+    until(lambda: gpus_of(fake_engine, "bob"))
 
 
 def test_a_server_that_died_gives_its_gpu_back(lab: Lab, fake_engine: FakeEngine) -> None:
@@ -126,7 +135,7 @@ def test_a_hub_that_was_killed_forgets_no_gpu(lab: Lab, fake_engine: FakeEngine)
     lab.restart_hub(kill=True)
     assert start(lab, "bob", **ONE) == ""
     assert gpus(fake_engine, "bob") != mine
-    assert "GPU" in start(lab, "cleo", **ONE)
+    assert start(lab, "cleo", **ONE) == WAITS
 
 
 def test_an_engine_that_does_not_answer_frees_none(lab: Lab, fake_engine: FakeEngine) -> None:
@@ -135,12 +144,11 @@ def test_an_engine_that_does_not_answer_frees_none(lab: Lab, fake_engine: FakeEn
     fake_engine.fail("*", "/containers", status=500, times=10**6)
     lab.api("DELETE", "users/ada/server")  # nobody knows whether it ended
     assert [list(run.devices) for run in open_runs(lab)] == [mine]
-    assert start(lab, "bob", **ONE) != ""
+    assert start(lab, "bob", gpus=2) == WAITS
     assert box(fake_engine, "ada").running
     fake_engine.clear_faults()
-    until(lambda: not open_runs(lab))  # a round ended it, and the engine proved it
-    assert not [each for each in fake_engine.containers() if each.running]
-    assert start(lab, "bob", gpus=2) == ""
+    until(lambda: len(gpus_of(fake_engine, "bob")) == len(mine))  # once it was proven to have ended
+    assert not gpus_of(fake_engine, "ada")
 
 
 def test_a_store_that_was_lost_is_filled_again_with_who_has_which(
@@ -173,7 +181,9 @@ def test_the_start_page_offers_what_is_free(lab: Lab) -> None:
     assert "2 GPUs" in words(person.get("/hub/spawn/bob"))
     assert start(lab, "ada", **ONE) == ""
     page = words(person.get("/hub/spawn/bob"))
-    assert "1 GPU" in page
+    assert "2 GPUs, waits" in page
+    assert "1 GPU, after" not in page
+    assert "With 2 GPUs: about " in page
 
 
 def test_several_share_a_device_that_the_file_says_so_of(lab: Lab, fake_engine: FakeEngine) -> None:
@@ -184,7 +194,7 @@ def test_several_share_a_device_that_the_file_says_so_of(lab: Lab, fake_engine: 
         assert start(lab, "ada", **ONE) == ""
         assert start(lab, "bob", **ONE) == ""
         assert gpus(fake_engine, "ada") == gpus(fake_engine, "bob") == [A]
-        assert "GPU" in start(lab, "cleo", **ONE)
+        assert start(lab, "cleo", **ONE) == WAITS
         assert box(fake_engine, "ada").environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     finally:
         lab.dir.config.write_text(CONFIG)

@@ -3,20 +3,23 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auth.accounts import Account
 from hub_config.schema import Config
 from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
 from spawner.engine_errors import EngineError, NotFoundError, UnavailableError, UnknownError
+from spawner.entrance import Entered, Request
 from spawner.events import Event
-from spawner.failure import NoAccountError
 from spawner.images import Images
-from spawner.launch import Launch, Request
+from spawner.launch import Launch
+from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Quota
 from spawner.runs import Holder, Run
@@ -25,6 +28,7 @@ from spawner.watch import ROUND_SECONDS, Watch
 from tests.lib.model_hub import CONFIG, LAB
 
 LABELS = identity_labels(LAB.name, "ada", "")
+ACCOUNT = Account("ada", 200_000, "a" * 16, "issuer", "subject", "ada", "Ada")
 GONE, SILENT = NotFoundError("no such container"), UnknownError("broken off")
 
 
@@ -187,9 +191,10 @@ async def test_a_run_is_in_the_store_before_its_container_exists(tmp_path: Path)
         "shared": (),
     }
     server = Server(**facts)  # type: ignore[arg-type]
-    launch = Launch(desk, Request(config, "ada", "", {}), Steps())
-    launch.quota = quota
-    assert await launch.create(server, {}, ()) == "made"
+    run = Run("lab-ada-1", Holder("ada", ""), "image", 1 << 30, datetime.now(UTC))
+    desk.store.transact(lambda ledger: ledger.begin(run))
+    entered = Entered(Request(config, "ada", "", {}), {}, ACCOUNT, Choice("one", quota), run)
+    assert await Launch(desk, entered, Steps()).create(server, {}, ()) == "made"
     [run] = desk.store.transact(Ledger.open_runs)
     assert (run.container, run.memory_bytes) == ("made", 1 << 30)
 
@@ -208,8 +213,10 @@ async def test_a_start_that_failed_clears_nothing_away_any_more(tmp_path: Path) 
 
     engine = Late({"new": NEW}, ["new"])
     desk = desk_with(engine, tmp_path)
-    launch = Launch(desk, Request(CONFIG, "ada", "", {}), Steps())
-    with pytest.raises((UnavailableError, NoAccountError)):
-        await launch.prepare()
+    quota = Quota(cpus=1, memory_bytes=1 << 30, shm_bytes=1 << 26, pids=256)
+    run = Run("lab-ada-1", Holder("ada", ""), "image", 1 << 30, datetime.now(UTC))
+    entered = Entered(Request(CONFIG, "ada", "", {}), {}, ACCOUNT, Choice("one", quota), run)
+    with pytest.raises(UnavailableError):
+        await Launch(desk, entered, Steps()).prepare()
     await asyncio.sleep(0.1)
     assert engine.asked == []

@@ -25,7 +25,7 @@ quotas:
 host:
   reserve: {{memory: 1 GiB}}
 """
-USED_UP = "This machine has no memory left for servers: try again when others have stopped theirs."
+USED_UP = "This machine has no memory left for servers: you wait until others have stopped theirs."
 TOO_SMALL = "This machine has only 3 GiB of memory for all servers together; choose that or less."
 OTHERWISE = "Docker made this server in another way than decided"
 
@@ -103,18 +103,16 @@ def test_the_start_page_offers_it(people: dict[str, Person], fake_engine: FakeEn
     assert fake_engine.containers()[0].host_config["Memory"] == 3 * GIB
 
 
-def test_what_would_be_overcommitted_is_refused_with_the_reason(
+def test_what_would_be_overcommitted_waits_and_the_page_says_why(
     lab: Lab, people: dict[str, Person], fake_engine: FakeEngine
 ) -> None:
     assert start(lab).status_code == 201
-    refused = start(lab, "bob")
-    assert (refused.status_code, refused.json()["message"]) == (409, USED_UP)
-    bob = people["bob"]
-    assert USED_UP in read(bob.get("/hub/spawn/bob"))
-    assert USED_UP in read(bob.get("/hub/spawn/bob?opt-memory=1%20GiB"))
+    assert USED_UP in read(people["bob"].get("/hub/spawn/bob"))
+    assert start(lab, "bob").status_code == 202
+    assert "There is no room now. You are next" in read(people["bob"].get("/hub/home"))
     assert len(fake_engine.containers()) == 1
     lab.api("DELETE", "users/ada/server")
-    assert start(lab, "bob").status_code == 201
+    people["bob"].wait_until_running("bob")
 
 
 def test_a_choice_is_never_made_smaller(

@@ -83,4 +83,4 @@ def kept_back(scene: Scene) -> list[str]:
 def as_lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
     """Return the lease that a ticket becomes."""
     until = None if ticket.asked is None else now + ticket.asked
-    return Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late)
+    return Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late, due=until)

@@ -8,20 +8,22 @@ the hub dies anywhere, and time passes only when it is told to. The invariants s
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from unittest import mock
 
 import sqlalchemy as sa
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from hub_config.schema import Config
 from spawner import rows
 from spawner.container import holder_of, identity_labels
 from spawner.runs import Holder, Kind, Receipt, Run
 from spawner.snapshot import Snapshot
 from spawner.store import Ledger, Store
 from spawner.watch import ROUND_SECONDS
-from tests.lib.model_engine import Box, Call, ModelEngine
-from tests.lib.model_hub import LAB, ModelHub, ModelLaunch, World
+from tests.lib.model_engine import EPOCH, Box, Call, ModelEngine
+from tests.lib.model_hub import CONFIG, LAB, ModelHub, ModelLaunch, World
 from tests.lib.still_loop import StillLoop
 
 ROUNDS = 3
@@ -32,6 +34,8 @@ class Life(RuleBasedStateMachine):
     """A world, and the hub that lives in it. `store` is emptied at the end."""
 
     store: Store
+    config: Config = CONFIG
+    people = ("ada",)
     hub: ModelHub | None = None
 
     def come_up(self) -> None:
@@ -39,7 +43,7 @@ class Life(RuleBasedStateMachine):
         self.loop = StillLoop()
         self.engine = ModelEngine(self.loop)
         self.engine.before_end = self.ends
-        self.world = World(self.engine, self.store)
+        self.world = World(self.engine, self.store, self.config)
         self.runs_ever: set[str] = set()
         self.wrong: list[Receipt] = []
         self.was_written = True
@@ -48,9 +52,15 @@ class Life(RuleBasedStateMachine):
         self.stranger = self.engine.add("another-ada", body)
         self.engine.run(self.stranger)
         clock = SimpleNamespace(time_ns=self.engine.tick)
+        queue_clock = SimpleNamespace(time=self.now, monotonic=self.loop.time)
+        dates = SimpleNamespace(now=lambda _zone=None: EPOCH + timedelta(seconds=self.loop.time()))
         self.patches = [
-            mock.patch("spawner.launch.time", clock),
+            mock.patch("spawner.entrance.time", clock),
             mock.patch("spawner.watch.time", clock),
+            mock.patch("spawner.queueing.time", queue_clock),
+            mock.patch("spawner.progress.time", queue_clock),
+            mock.patch("spawner.queueing.datetime", dates),
+            mock.patch("spawner.gate.datetime", dates),
             mock.patch("spawner.spawner.Launch", functools.partial(ModelLaunch, self.world)),
             mock.patch("spawner.ready._first_answer", self.world.first_answer),
             mock.patch("spawner.store.Ledger", functools.partial(WatchedLedger, self)),
@@ -108,6 +118,10 @@ class Life(RuleBasedStateMachine):
 
     # what is
 
+    def now(self) -> float:
+        """Return the moment as a POSIX timestamp."""
+        return EPOCH.timestamp() + self.loop.time()
+
     def boxes(self) -> list[Box]:
         """Return the containers of this instance."""
         return [box for box in self.engine.boxes.values() if box is not self.stranger]
@@ -116,7 +130,10 @@ class Life(RuleBasedStateMachine):
         """Return the open runs, and the name of each run that has a receipt, once per receipt."""
         if self.was_written:
             runs, receipts = self.store.transact(
-                lambda ledger: (ledger.open_runs(), ledger.receipts("ada", 1000))
+                lambda ledger: (
+                    ledger.open_runs(),
+                    [each for name in self.people for each in ledger.receipts(name, 1000)],
+                )
             )
             ended = [each.run for each in receipts if each.kind is Kind.SERVER]
             self.was_written, self.seen = False, ({run.name: run for run in runs}, ended)
@@ -129,7 +146,7 @@ class Life(RuleBasedStateMachine):
         assert self.hub is not None
         pending = self.hub.spawner(holder).pending
         if pending == "spawn" or (holder in self.world.rows and not pending):
-            self.begins(functools.partial(self.hub.end, holder), steps)
+            self.begins(functools.partial(self.hub.press_end, holder), steps)
         elif not pending:
             self.begins(functools.partial(self.hub.start, holder), steps)
 
@@ -235,7 +252,9 @@ class Life(RuleBasedStateMachine):
                 patch.stop()
             self.loop.close()
             with self.store._engine.begin() as connection:
-                for table in (rows.runs, rows.receipts):
+                for table in reversed(rows.metadata.sorted_tables):
+                    if table is rows.schema:
+                        continue
                     connection.execute(sa.delete(table))
 
 
@@ -251,6 +270,12 @@ class WatchedLedger(Ledger):
         """Note a run."""
         self._life.runs_ever.add(run.name)
         super().begin(run)
+
+    def withdraw(self, name: str) -> None:
+        """Forget a run."""
+        super().withdraw(name)
+        if self._end_of(name) is None and self.run(name) is None:
+            self._life.runs_ever.discard(name)
 
     def _write(self, operation: str) -> None:
         self._life.was_written = True

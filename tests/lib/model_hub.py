@@ -23,10 +23,12 @@ from spawner.container import Server
 from spawner.desk import Desk
 from spawner.launch import Launch
 from spawner.memory import Usage
+from spawner.queueing import Queueing
 from spawner.receipts import Asked
-from spawner.runs import Holder, Reason
+from spawner.runs import Holder, Reason, Run
 from spawner.spawner import QuotaDockerSpawner
 from spawner.store import Ledger, Store, StoreError
+from spawner.waiting import Waiting
 from spawner.watch import Watch
 from tests.lib.model_engine import EngineClient, ModelEngine
 
@@ -63,9 +65,9 @@ class Row:
 class World:
     """What outlives a hub: the engine, the store, the hub's rows, and what people want."""
 
-    def __init__(self, engine: ModelEngine, store: Store) -> None:
+    def __init__(self, engine: ModelEngine, store: Store, config: Config = CONFIG) -> None:
         """Nobody has a server."""
-        self.engine, self.store = engine, store
+        self.engine, self.store, self.config = engine, store, config
         self.rows: dict[Holder, Row] = {}
         self.full = False
         # The runs that somebody asked for, and has neither ended nor heard to have failed.
@@ -95,23 +97,20 @@ class ModelLaunch(Launch):
         """Do nothing yet."""
         super().__init__(*arguments)
         self._world = world
+        world.wanted[self.name] = self.holder
 
-    async def _files(self) -> Any:
+    async def _files(self, _account: Any) -> None:
         return None
 
     async def _contents(self, _image: str) -> Any:
         return None
 
-    def _server(self, _account: Any, _contents: Any, image_key: str) -> Server:
+    def _server(self, _contents: Any) -> Server:
         user, server = self.holder
         return Server(
-            INSTANCE, LAB.network, LAB.bundle, user, server, "a" * 16, 1, image_key,
-            "lab/image:1", "volume", "/home", "/", "/bin/sh", "/passwd", "/group", self.quota,
+            INSTANCE, LAB.network, LAB.bundle, user, server, "a" * 16, 1, "one", "lab/image:1",
+            "volume", "/home", "/", "/bin/sh", "/passwd", "/group", self.quota,
         )  # fmt: skip
-
-    async def _create(self, server: Server, *arguments: Any) -> str:
-        self._world.wanted[self.name] = self.holder
-        return await super()._create(server, *arguments)
 
     async def failed(self, *arguments: Any) -> Any:
         """Fail: nobody expects this server any more."""
@@ -124,7 +123,7 @@ class ModelSpawner(QuotaDockerSpawner):
 
     def __init__(self, hub: "ModelHub", holder: Holder) -> None:
         """Begin as after a start of the hub."""
-        super().__init__(lab=LAB, current_config=lambda: CONFIG, log=SILENT)
+        super().__init__(lab=LAB, current_config=lambda: hub.world.config, log=SILENT)
         self._hub, self.holder = hub, holder
         self.user = hub.users[holder.user]
 
@@ -172,9 +171,17 @@ class StoreClient:
             raise StoreError("no space")
         return self._world.store.transact(work)
 
+    def signature(self) -> tuple[object, ...]:
+        """Nobody else writes into it."""
+        return ()
+
 
 class Nothing:
-    """No cgroups to read memory from, no images to look into, and a machine without an end."""
+    """No cgroups to read, no images to look into, one account, and a machine without an end."""
+
+    def by_name(self, _user: str) -> Any:
+        """Return the account that all have."""
+        return SimpleNamespace(key="a" * 16, uid=1)
 
     def read(self, _container: str) -> Usage | None:
         """Return nothing."""
@@ -201,14 +208,17 @@ class ModelHub:
         self.desk = Desk(LAB)
         self.desk.engine = self._client  # type: ignore[assignment]
         self.desk.store = self._store  # type: ignore[misc, assignment]
+        self.desk.accounts = Nothing()  # type: ignore[misc, assignment]
         self.desk.meter = self.desk.images = self.desk.machine = Nothing()  # type: ignore[assignment]
         self.users: dict[str, Any] = {}
         self.watch = Watch(self.desk, self)
+        self.queueing = Queueing(self.desk, self, lambda: world.config)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Begin to watch, and look for what the rows tell of."""
         self.watch.begin()
+        self.queueing.begin()
         for holder, row in self.world.rows.items():
             spawner = self.spawner(holder)
             spawner.load_state({"object_id": row.container})
@@ -218,6 +228,15 @@ class ModelHub:
     def active(self) -> dict[Holder, str]:
         """Return the servers with an address."""
         return {holder: row.container for holder, row in self.world.rows.items()}
+
+    def has_come(self, _run: Run) -> bool:
+        """Everybody is there when their turn comes."""
+        return True
+
+    async def resume(self, waiting: Waiting) -> None:
+        """Go on with a start that an earlier hub left waiting, unless something is at it."""
+        if not self.dead and waiting.holder not in self.world.rows:
+            self.start(waiting.holder)
 
     def spawner(self, holder: Holder) -> ModelSpawner:
         """Return a server's spawner; a new one where there is none."""
@@ -270,11 +289,19 @@ class ModelHub:
             spawner._spawn_future = None
         spawner._spawn_pending = False
 
-    def end(self, holder: Holder) -> None:
+    def press_end(self, holder: Holder) -> None:
         """Press Stop, or Cancel while it starts."""
         spawner = self.spawner(holder)
         self.world.unwant(holder)
         self._go(self._cancel(spawner) if spawner.pending else self._delete(spawner))
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        """End a server for the queue, unless somebody is at it."""
+        spawner = self.spawner(holder)
+        if not spawner.pending and holder in self.world.rows:
+            spawner.asked_to_stop(Asked(reason))
+            self.world.unwant(holder)
+            await self._stop(holder)
 
     async def _cancel(self, spawner: ModelSpawner) -> None:
         if spawner._spawn_future is not None:
@@ -300,6 +327,7 @@ class ModelHub:
         spawner.clear_state()
         spawner._start_pending = True
         try:
+            await spawner.run_pre_spawn_hook()
             start = asyncio.ensure_future(spawner.start())
             url = await asyncio.wait_for(start, spawner.start_timeout)
         except Exception:

@@ -20,8 +20,8 @@ from hub_config.schema import Config
 from spawner.container import create_body
 from spawner.desk import Desk
 from spawner.engine import Container
-from spawner.launch import Launch, Request
-from spawner.progress import Steps
+from spawner.entrance import Request
+from tests.lib.launches import launch
 
 RUN_SECONDS = 90
 PAUSE_SECONDS = 0.05
@@ -77,7 +77,8 @@ class Rig:
         return Config.model_validate({"images": images, "quotas": {"default": default}, **sections})
 
     async def _run(self, request: Request, argv: list[str]) -> Ended:
-        server = await Launch(self.desk, request, Steps()).prepare()
+        started = await launch(self.desk, request)
+        server = await started.prepare()
         body = {**create_body(server, {"LANG": "C.UTF-8"}), "Entrypoint": argv, "Cmd": []}
         engine, name = self.desk.engine, f"{self.lab.name}-{secrets.token_hex(4)}"
         try:
@@ -89,6 +90,7 @@ class Rig:
             return Ended(state, await engine.log_tail(name, 1000))
         finally:
             await engine.remove(name)
+            await started.cancelled()
 
 
 @contextmanager

@@ -131,17 +131,17 @@ STUDENTS = {"students": Total(cpus=8, memory_bytes=20 * GIB, gpus=2, servers=3)}
         (
             size(memory=5), [used("bob", "", "students", memory=16)],
             Wait("The group students may have 20 GiB of memory in all, and its members leave 4 GiB "
-                 "of memory: choose at most that, or try again when others have stopped theirs."),
+                 "of memory: choose at most that, or wait until others have stopped theirs."),
         ),
         (
             size(gpus=1), [used("bob", "", "students staff", gpus=2)],
             Wait("The group students may have 2 GPUs in all, and its members have all of it: "
-                 "try again when others have stopped theirs."),
+                 "you wait until others have stopped theirs."),
         ),
         (
             size(), [used(name, "", "students") for name in ("bob", "cid", "dan")],
             Wait("The group students may have 3 servers in all, and its members have all of it: "
-                 "try again when others have stopped theirs."),
+                 "you wait until others have stopped theirs."),
         ),
     ],
 )  # fmt: skip
@@ -167,12 +167,12 @@ def test_a_total_without_a_number_is_no_limit() -> None:
         (
             size(memory=5), Room(20 * GIB),
             Wait("This machine has 4 GiB of memory left for servers: "
-                 "choose at most that, or try again when others have stopped theirs."),
+                 "choose at most that, or wait until others have stopped theirs."),
         ),
         (
             size(memory=5), Room(15 * GIB),
             Wait("This machine has no memory left for servers: "
-                 "try again when others have stopped theirs."),
+                 "you wait until others have stopped theirs."),
         ),
         (
             size(memory=5), Room(4 * GIB),
@@ -182,12 +182,12 @@ def test_a_total_without_a_number_is_no_limit() -> None:
         (
             size(cpus=2), Room(99 * GIB, cpus=3),
             Wait("This machine has 1 core left for servers: "
-                 "choose at most that, or try again when others have stopped theirs."),
+                 "choose at most that, or wait until others have stopped theirs."),
         ),
         (
             size(), Room(99 * GIB, cpus=2),
             Wait("This machine has no CPU cores left for servers: "
-                 "try again when others have stopped theirs."),
+                 "you wait until others have stopped theirs."),
         ),
     ],
 )  # fmt: skip

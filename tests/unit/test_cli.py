@@ -235,7 +235,7 @@ def test_every_command_says_what_it_is_for() -> None:
     context = click.Context(main)
     names = main.list_commands(context)
     assert names == [
-        "callback-url", "config", "device", "hub", "lease", "proxy", "quota", "receipts",
+        "callback-url", "config", "device", "hub", "lease", "proxy", "queue", "quota", "receipts",
         "simulate", "status", "url", "usage", "user",
     ]  # fmt: skip
     for name in names:

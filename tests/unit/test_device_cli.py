@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from hub_config.cli import main
 from hub_config.reload import Reading
-from hub_config.status import describe, write_status
+from hub_config.status import Known, describe, write_status
 from spawner.devices import Device
 from spawner.gpu_readings import Cause, Health
 from spawner.gpu_view import Seen, Sight
@@ -75,10 +75,12 @@ DEVICES = (Device(A), Device(B, 2, healthy=False), Device("GPU-cccc", used_by_ot
 READING = Reading(at=NOON, errors=(), waits=())
 
 
+def known(devices: tuple[Device, ...]) -> Known:
+    return Known(devices=devices, sight=KNOWN)
+
+
 def test_what_the_driver_shows_for_people(lab: Path) -> None:
-    write_status(
-        lab, describe(READING, "", {}, (*DEVICES, Device("GPU-typo", healthy=False)), KNOWN)
-    )
+    write_status(lab, describe(READING, known((*DEVICES, Device("GPU-typo", healthy=False)))))
     assert labhub(lab, "device", "list").stdout.splitlines() == [
         "device    free    model        memory   busy     held by",
         "GPU-aaaa  0 of 1  NVIDIA H100  80 GiB   37 %     ada",
@@ -94,7 +96,7 @@ def test_what_the_driver_shows_for_people(lab: Path) -> None:
 
 
 def test_what_the_driver_shows_for_programs(lab: Path) -> None:
-    write_status(lab, describe(READING, "", {}, DEVICES[:2], KNOWN))
+    write_status(lab, describe(READING, known(DEVICES[:2])))
     assert json.loads(labhub(lab, "device", "list", "--json").stdout) == [
         {"id": A, "places": 1, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
          "used_bytes": 1 << 30, "busy_percent": 37, "driver": "550.54.15", "healthy": True,

@@ -1,11 +1,9 @@
 """Which GPUs there are, who gets which, and what the engine is told."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hub_config.schema_gpus import Gpus
-from spawner.devices import Device, assign, free_places, inventory, requests, variables
+from spawner.devices import Device, drained, inventory, kept_back, requests, variables
 
 A, B, C = "GPU-aaaa", "GPU-bbbb", "MIG-cccc"
 DISCOVERED = [
@@ -31,46 +29,24 @@ def test_which_there_are(
 
 
 @pytest.mark.parametrize(
-    ("devices", "taken", "count", "got"),
+    ("devices", "taken", "count"),
     [
-        ((Device(A), Device(B)), [], 1, (A,)),
-        ((Device(A), Device(B)), [A], 1, (B,)),  # never the same one twice
-        ((Device(A), Device(B)), [A, B], 1, None),
-        ((Device(A), Device(B)), [], 2, (A, B)),
-        ((Device(A), Device(B)), [A], 2, None),
-        ((Device(A), Device(B)), [], 0, ()),
-        ((Device(A, 2), Device(B)), [], 1, (B,)),  # alone, while that is possible
-        ((Device(A, 2), Device(B)), [B], 1, (A,)),
-        ((Device(A, 2), Device(B)), [B, A], 1, (A,)),
-        ((Device(A, 2), Device(B)), [B, A, A], 1, None),
-        ((Device(A, 2),), [], 2, None),  # two places on one device are not two devices
-        ((Device(A, 2), Device(B, 2)), [A], 1, (B,)),  # the emptier one
-        ((Device(A),), ["GPU-gone"], 1, (A,)),
+        ((Device(A), Device(B)), [], 0),
+        ((Device(A, 3, draining=True), Device(B)), [A], 2),
+        ((Device(A, healthy=False), Device(B, used_by_others=True)), [], 2),
+        ((Device(A, draining=True),), [A, A], 0),  # shared by fewer from now on
+        ((Device(A, draining=True),), ["GPU-gone"], 1),
     ],
 )
-def test_who_gets_which(
-    devices: tuple[Device, ...], taken: list[str], count: int, got: tuple[str, ...] | None
+def test_places_that_nobody_gets_now(
+    devices: tuple[Device, ...], taken: list[str], count: int
 ) -> None:
-    assert assign(devices, taken, count) == got
+    assert kept_back(devices, taken) == count
 
 
-DEVICES = st.lists(
-    st.builds(Device, st.sampled_from([f"GPU-{each}" for each in "abcdefgh"]), st.integers(1, 3)),
-    unique_by=lambda each: each.id,
-).map(tuple)
-
-
-@given(DEVICES, st.lists(st.integers(0, 4), max_size=20))
-def test_no_place_is_ever_given_twice(devices: tuple[Device, ...], wishes: list[int]) -> None:
-    taken: list[str] = []
-    for count in wishes:
-        got = assign(devices, taken, count)
-        if got is None:
-            assert sum(map(bool, free_places(devices, taken).values())) < count
-            continue
-        assert len(set(got)) == len(got) == count
-        taken += got
-    assert all(taken.count(each.id) <= each.places for each in devices)
+def test_drained_devices_are_marked() -> None:
+    both = (Device(A), Device(B, draining=True))
+    assert drained(both, {A}) == (Device(A, draining=True), Device(B, draining=True))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hub_config.schema_gpus import Gpus
-from spawner.devices import Device, assign, free_places, inventory
+from spawner.devices import Device, inventory, kept_back
 from spawner.gpu_monitor import container_of
 from spawner.gpu_readings import WELL, Cause, Gpu, Health, Process, Reading, Report, Slice
 from spawner.gpu_view import Grants, Seen, computing, containers, is_old, seen
@@ -124,10 +124,9 @@ def test_which_can_be_given_out(
 
 @pytest.mark.parametrize("change", ["healthy", "draining", "used_by_others"])
 def test_nobody_new_gets_one_that_is_kept_back(change: str) -> None:
-    kept_back = replace(Device(A), **{change: change != "healthy"})
-    assert assign((kept_back, Device(B)), [], 1) == (B,)
-    assert assign((kept_back, Device(B)), [], 2) is None
-    assert free_places((kept_back, Device(B)), [A]) == {A: 0, B: 1}
+    device = replace(Device(A), **{change: change != "healthy"})
+    assert not device.leasable
+    assert (kept_back((device, Device(B)), []), kept_back((device, Device(B)), [A])) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hub_config.schema import Config
-from spawner.admission import Admitted, InUse, Room, admit, pots, tightest
-from spawner.offer import ImageCard, Offer, Size, Step, form, from_form, offer
+from spawner.admission import Admitted, InUse, Room, admit, in_time, pots, tightest
+from spawner.offer import ImageCard, Offer, Shares, Size, Step, form, from_form, offer
 from spawner.options import choose
 from spawner.quota import Quota
 from spawner.runs import Holder
@@ -36,8 +36,9 @@ ADA = Holder("ada", "")
 
 
 def offered(quota: Quota, *in_use: InUse, host: Room | None = None, gpus_here: int = 0) -> Offer:
-    left = tightest(pots(ADA, in_use, quota, {}, host or Room()))
-    return offer(CONFIG.images, {"labhub/plain:local"}, quota, left, gpus_here)
+    found = list(pots(ADA, in_use, quota, {}, host or Room()))
+    shares = Shares(tightest(found), tightest(in_time(found)))
+    return offer(CONFIG.images, {"labhub/plain:local"}, quota, shares, gpus_here)
 
 
 def steps(*pairs: tuple[str, str]) -> tuple[Step, ...]:
@@ -107,7 +108,7 @@ def test_a_machine_smaller_than_the_quota_offers_what_it_can_give() -> None:
 def test_what_is_less_than_a_server_needs_is_offered_and_must_be_chosen() -> None:
     bob = InUse(Holder("bob", ""), frozenset(), 1, 4 * GIB - 100 * MIB, 64)
     _, memory, _ = offered(QUOTA, bob, host=Room(4 * GIB)).sizes
-    assert memory.steps == steps(("100 MiB", "100 MiB"))
+    assert memory.steps[:2] == steps(("100 MiB", "100 MiB"), ("4096 MiB", "4 GiB, waits"))
 
 
 @pytest.mark.parametrize(
@@ -117,11 +118,11 @@ def test_what_is_less_than_a_server_needs_is_offered_and_must_be_chosen() -> Non
          "You may run one server at a time, and another one of yours runs: stop it first."),
         (2, InUse(Holder("ada", "x"), frozenset(), 2.0, GIB, 64), Room(),
          "You may have 2 cores in all, and your other servers have all of it: stop one first."),
-        (1, InUse(Holder("bob", ""), frozenset(), 1, 16 * GIB, 64), Room(16 * GIB),
-         "This machine has no memory left for servers: try again when others have stopped theirs."),
-        (1, InUse(Holder("bob", ""), frozenset(), 1, 16 * GIB - 32 * MIB, 64), Room(16 * GIB),
-         "This machine has 32 MiB of memory left for servers: "
-         "choose at most that, or try again when others have stopped theirs."),
+        (1, OTHER, Room(32 * MIB),
+         "You may run one server at a time, and another one of yours runs: stop it first."),
+        (2, OTHER, Room(32 * MIB),
+         "This machine has only 32 MiB of memory for all servers together; "
+         "choose that or less."),
     ],
 )  # fmt: skip
 def test_where_nothing_is_left_nothing_is_offered(
@@ -129,6 +130,41 @@ def test_where_nothing_is_left_nothing_is_offered(
 ) -> None:
     found = offered(Quota(2.0, 8 * GIB, GIB, 512, servers=servers), other, host=host)
     assert (found.problem, found.sizes) == (problem, ())
+
+
+@pytest.mark.parametrize(
+    ("taken", "hint"),
+    [
+        (16 * GIB,
+         "This machine has no memory left for servers: you wait until others have stopped theirs."),
+        (16 * GIB - 32 * MIB,
+         "This machine has 32 MiB of memory left for servers: "
+         "choose at most that, or wait until others have stopped theirs."),
+    ],
+)  # fmt: skip
+def test_where_nothing_is_left_one_can_wait(taken: int, hint: str) -> None:
+    bob = InUse(Holder("bob", ""), frozenset(), 1, taken, 64)
+    found = offered(Quota(2.0, 2 * GIB, GIB, 512), bob, host=Room(16 * GIB))
+    assert found.problem == ""
+    assert found.sizes[1] == Size("memory", "Memory", steps(
+        ("2048 MiB", "2 GiB, waits"), ("1024 MiB", "1 GiB, waits"),
+        ("512 MiB", "512 MiB, waits"),
+    ), hint)  # fmt: skip
+
+
+def test_a_gpu_that_somebody_has_is_waited_for_and_less_time_is_less_of_a_wait() -> None:
+    bob = InUse(Holder("bob", ""), frozenset(), 1, GIB, 64, gpus=1)
+    found = list(pots(ADA, [bob], QUOTA, {}, Room(gpus=1)))
+    waits = ((3600.0, 1200.0), (14400.0, None), (86400.0, 0.0))
+    shares = Shares(tightest(found), tightest(in_time(found)), 1, waits)
+    [_, _, gpus, session] = offer(CONFIG.images, (), QUOTA, shares, 1).sizes
+    assert gpus == Size(
+        "gpus", "GPU", steps(("1", "1 GPU, waits"), ("0", "None")),
+        "This machine has no GPUs left for servers: you wait until others have stopped theirs.",
+    )  # fmt: skip
+    assert session.hint == (
+        "With 1 GPU: 1 h: about 20 min from now; 4 h: nobody can tell when; 24 h: now."
+    )
 
 
 @given(

@@ -259,27 +259,32 @@ def test_a_place_is_kept_for_a_while() -> None:
     assert expired(scene(tickets=AWAY), NOW) == AWAY[:1]
 
 
-def test_a_device_is_kept_for_a_while() -> None:
+def test_a_device_is_kept_for_a_while_when_others_wait() -> None:
     leases = [has("ada", "GPU-a", offered=NOW - 900), has("bob", "GPU-b", offered=NOW - 899)]
-    assert unclaimed(scene(*leases, has("cyd", "GPU-c")), NOW) == leases[:1]
+    found = scene(*leases, has("cyd", "GPU-c"), tickets=[wants("dan")])
+    assert unclaimed(found, NOW) == leases[:1]
+    assert unclaimed(replace(found, tickets=[wants("dan", 0)]), NOW) == []
 
 
 @pytest.mark.parametrize(
     ("soft", "tickets", "expected"),
     [
-        (True, [], []),
-        (True, [wants("cyd")], ["ada"]),
-        (True, [wants("cyd", 0)], []),
-        (False, [], ["ada"]),
+        pytest.param(True, [], [], id="nobody waits"),
+        pytest.param(True, [wants("cyd")], ["dan"], id="who had it the longest"),
+        pytest.param(True, [wants("cyd"), wants("eve")], ["dan", "ada"], id="as many as wanted"),
+        pytest.param(True, [wants("cyd", 3)], ["dan", "ada"], id="never one that is not over"),
+        pytest.param(True, [wants("cyd", 0)], [], id="who waits for memory"),
+        pytest.param(False, [], ["ada", "dan"], id="a hard limit"),
     ],
 )
 def test_a_session_goes_on_while_nobody_waits(
     soft: bool, tickets: list[Ticket], expected: list[str]
 ) -> None:
     leases = (
-        has("ada", "GPU-a", left=0),
-        has("bob", "GPU-b", left=1),
-        has("eve", "GPU-c", left=None),
+        has("ada", "GPU-a", due=NOW),
+        has("bob", "GPU-b", due=NOW + 1),
+        has("eve", "GPU-c"),
+        replace(has("dan", "GPU-b", due=NOW - 60), since=NOW - 2 * HOUR),
     )
     found = replace(scene(*leases, tickets=tickets), rules=replace(RULES, soft_limit=soft))
     assert [each.holder.user for each in over(found, NOW)] == expected
@@ -296,18 +301,32 @@ def test_device_time_is_forgotten_by_halves() -> None:
     ("sentence", "expected"),
     [
         (
-            messages.position(2, 5400),
-            "All GPUs are taken. You are number 2 in the queue; "
+            messages.position(2, 1, 5400),
+            "No GPU is free for you now. You are number 2 in the queue; "
             "a GPU is yours in 1 h 30 min at the latest.",
         ),
         (
-            messages.position(1, None),
-            "All GPUs are taken. You are number 1 in the queue; a GPU is yours: "
-            "nobody can tell when.",
+            messages.position(1, 2, None),
+            "No GPU is free for you now. You are next; 2 GPUs are yours: nobody can tell when.",
         ),
-        (messages.choice(4 * HOUR, 1200), "4 h: about 20 min from now"),
-        (messages.choice(4 * HOUR, 0), "4 h: now"),
-        (messages.choice(4 * HOUR, None), "4 h: nobody can tell when"),
+        (
+            messages.position(1, 0, 60),
+            "There is no room now. You are next; memory is yours in 1 min at the latest.",
+        ),
+        (messages.ahead(2, 4 * HOUR, 600), "2 GPUs for 4 h, waiting since 10 min"),
+        (messages.ahead(0, None, 60), "memory without a limit, waiting since 1 min"),
+        (
+            messages.trade(1, [(4 * HOUR, 1200), (24 * HOUR, 6 * HOUR)]),
+            "With 1 GPU: 4 h: about 20 min from now; 24 h: about 6 h from now.",
+        ),
+        (
+            messages.trade(2, [(HOUR, 0), (2 * HOUR, 0), (4 * HOUR, None)]),
+            "With 2 GPUs: 1 h to 2 h: now; 4 h: nobody can tell when.",
+        ),
+        (
+            messages.trade(1, [(HOUR, 60), (4 * HOUR, 60)]),
+            "With 1 GPU: about 1 min from now, however long it may run.",
+        ),
     ],
 )
 def test_sentences(sentence: str, expected: str) -> None:

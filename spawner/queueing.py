@@ -1,0 +1,203 @@
+"""The queue's rounds: who is called, who is told what, and what is over.
+
+A round comes when something ended, when somebody came or left, when the store was changed by
+another program (`labhub queue move`), and every few seconds while somebody waits. It decides
+nothing for good: whoever is called asks the gate, which decides in the transaction that notes it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from spawner.desk import Desk
+from spawner.gate import Look, read
+from spawner.lapse import expired, over, unclaimed
+from spawner.lease import Scene
+from spawner.ledger import Ledger
+from spawner.machine import MachineUnknownError
+from spawner.messages import leases as messages
+from spawner.metrics import QUEUE_LENGTH
+from spawner.place import Place, Waits
+from spawner.queue import etas, turns
+from spawner.recent import lately
+from spawner.runs import Holder, Reason, Run
+from spawner.scene import Records
+from spawner.store import StoreError
+from spawner.usage import Window
+from spawner.waiting import Waiting
+
+if TYPE_CHECKING:
+    from hub_config.schema import Config
+
+LOOK_SECONDS = 2
+# Times of waiting people are told anew so often.
+FRESH_SECONDS = 15
+RESUME_SECONDS = 3
+# GPU time is added up anew so often, and what is longer ago counts for nothing any more.
+USE_SECONDS = 60
+HALF_LIVES = 8
+
+log = logging.getLogger(__name__)
+
+
+class Hub(Protocol):
+    """What is asked of the hub."""
+
+    def has_come(self, run: Run) -> bool:
+        """Return whether the person of a server that runs has opened or used it."""
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        """End a server, unless somebody is at it already."""
+
+    async def resume(self, waiting: Waiting) -> None:
+        """Begin a start again that an earlier hub left waiting."""
+
+
+class Queueing:
+    """Makes rounds until it is closed; `config` returns the configuration of now."""
+
+    def __init__(self, desk: Desk, hub: Hub, config: "Callable[[], Config]") -> None:
+        """Do nothing yet."""
+        self._desk, self._hub, self._config = desk, hub, config
+        self._resumed: dict[Holder, float] = {}
+        self._again_seconds = math.inf
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin; starts that an earlier hub left waiting go on first."""
+        self._task = asyncio.ensure_future(self._rounds())
+
+    async def close(self) -> None:
+        """End. Whoever waits keeps the place for the hub that comes back."""
+        self._desk.room.closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _rounds(self) -> None:
+        now = datetime.now(UTC)
+        await self._desk.receipts.transact(lambda ledger: ledger.lose_all(now), otherwise=None)
+        while True:
+            try:
+                await self.round()
+            except (StoreError, MachineUnknownError) as error:
+                log.warning("The queue: %s", error)
+            except Exception:  # nothing may end this
+                log.exception("Unexpected, while looking at the queue")
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until a round is due."""
+        seen, began = self._desk.store.signature(), time.monotonic()
+        while not self._desk.room.due.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._desk.room.due.wait()
+            is_stale = time.monotonic() - began > self._again_seconds
+            if is_stale or self._desk.store.signature() != seen:
+                break
+        self._desk.room.due.clear()
+
+    async def round(self) -> None:
+        """Look at the queue once."""
+        if await asyncio.to_thread(self._desk.store.transact, Ledger.is_quiet):
+            self._clear()
+            return
+        await self._remember_use()
+        seated = self._desk.room.seated()
+        records = await asyncio.to_thread(read, self._desk)
+        look = Look(self._desk, self._config())
+        scene = await asyncio.to_thread(look.scene, records)
+        self._serve(records, scene)
+        self._send_away(records, seated)
+        await self._end_what_is_over(records, scene)
+
+    async def _remember_use(self) -> None:
+        """Work out now and then how much GPU time each user had lately."""
+        now, room = datetime.now(UTC), self._desk.room
+        if room.used_at is not None and (now - room.used_at).total_seconds() < USE_SECONDS:
+            return
+        half_life = self._config().gpus.half_life
+        window = Window(now - timedelta(seconds=HALF_LIVES * half_life), now)
+        spans = await asyncio.to_thread(
+            self._desk.store.transact, lambda ledger: ledger.spans(window)
+        )
+        room.used, room.used_at = lately(spans, now, half_life), now
+
+    def _clear(self) -> None:
+        """Nobody waits, and nothing is to be ended."""
+        self._again_seconds = math.inf
+        QUEUE_LENGTH.set(0)
+        self._desk.room.show({})
+        self._want_back(frozenset())
+
+    def _want_back(self, holders: frozenset[Holder]) -> None:
+        """Let those be warned whose session is over, now that somebody waits; spare the others."""
+        if holders != self._desk.room.wanted_back:
+            self._desk.room.wanted_back = holders
+            self._desk.time_due.set()
+
+    def _serve(self, records: Records, scene: Scene) -> None:
+        """Call whose turn it is, and tell the others their places."""
+        now, room = time.time(), self._desk.room
+        QUEUE_LENGTH.set(len(scene.tickets))
+        self._resume(records)
+        called = {ticket.holder for ticket, _ in turns(scene, now)}
+        for holder in called:
+            room.call(holder)
+        waiting = replace(scene, tickets=[e for e in scene.tickets if e.holder not in called])
+        room.show(places(waiting, now))
+        self._want_back(frozenset(each.holder for each in over(scene, now)))
+
+    def _resume(self, records: Records) -> None:
+        """Let starts go on that wait in the store, and not in this hub."""
+        now, room = time.monotonic(), self._desk.room
+        lost = [each for each in records.tickets if room.seat(each.holder) is None]
+        self._again_seconds = RESUME_SECONDS if lost else FRESH_SECONDS
+        for waiting in lost:
+            if now - self._resumed.get(waiting.holder, -RESUME_SECONDS) >= RESUME_SECONDS:
+                self._resumed[waiting.holder] = now
+                self._desk.detach(self._hub.resume(waiting))
+
+    def _send_away(self, records: Records, seated: Iterable[Holder]) -> None:
+        """End the starts that an admin took out of the store; `seated` waited before the look."""
+        noted = {each.holder for each in records.tickets}
+        for holder in seated:
+            if holder not in noted:
+                self._desk.room.send_away(holder, messages.REMOVED)
+
+    async def _end_what_is_over(self, records: Records, scene: Scene) -> None:
+        """Drop places nobody looks at, take back what nobody claims, end what admins released."""
+        now, room, receipts = time.time(), self._desk.room, self._desk.receipts
+        forgotten = messages.forgotten(scene.rules.ticket_ttl)
+        for ticket in expired(scene, now):
+            if not room.send_away(ticket.holder, forgotten):
+                await receipts.transact(
+                    lambda ledger, gone=ticket.holder: ledger.leave(gone), otherwise=False
+                )
+        lapsed = {each.holder for each in unclaimed(scene, now)}
+        for run in records.runs:
+            if run.offered is not None and self._came(run):
+                await receipts.transact(
+                    lambda ledger, name=run.name: ledger.claim(name), otherwise=None
+                )
+            elif run.holder in lapsed:
+                self._desk.detach(self._hub.end(run.holder, Reason.UNCLAIMED))
+            elif run.stop is not None and run.container:
+                self._desk.detach(self._hub.end(run.holder, run.stop))
+
+    def _came(self, run: Run) -> bool:
+        return run.holder in self._desk.room.lookers or self._hub.has_come(run)
+
+
+def places(scene: Scene, now: float) -> Mapping[Holder, Place]:
+    """Return everybody's place in the queue, and when they start."""
+    found = etas(scene, now)
+    line = [Waits(each.holder, each.wanted, each.asked, each.since) for each, _ in found]
+    return {each.holder: Place(n, eta, line) for n, (each, eta) in enumerate(found, 1)}

@@ -1,0 +1,152 @@
+"""Whatever happens in whatever order: nobody's GPU is anybody else's, and nobody waits for nothing.
+
+The world is that of tests/lib/life.py, with two GPUs and three people: the hub dies at any moment,
+the engine lies, events come twice or never, people press the same button at once and change their
+minds. `LABHUB_QUEUE_WORLDS` says how many of its lives are played (100,000 in a nightly run).
+"""
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from hub_config.schema import Config
+from spawner.runs import Holder, Run
+from spawner.store import Ledger, Store
+from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, store
+from tests.lib.model_engine import Box
+
+__all__ = ["store"]
+
+EXAMPLES = int(os.environ.get("LABHUB_QUEUE_WORLDS", "150"))
+MOVES = 40
+DEVICES = ("GPU-a", "GPU-b")
+CONFIG = Config.model_validate(
+    {
+        "images": {"one": {"title": "One", "image": "lab/image:1"}},
+        "gpus": {"devices": list(DEVICES), "ticket_ttl": "30 d"},
+        "quotas": {
+            "default": {
+                "cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, "gpus": 1,
+            }
+        },
+    }
+)  # fmt: skip
+PEOPLE = ("ada", "bob", "cyd")
+HOLDERS = st.sampled_from([Holder(name, "") for name in PEOPLE])
+
+
+def devices(box: Box) -> list[str]:
+    """Return the GPUs that the engine was told to hand to a container."""
+    requests: list[dict[str, Any]] = box.body["HostConfig"].get("DeviceRequests", [])
+    return [each.partition("=")[2] or each for r in requests for each in r["DeviceIDs"]]
+
+
+class AnyQueueWorld(AnyLife):
+    """What may happen to people who want GPUs, of which there are too few."""
+
+    config = CONFIG
+    people = PEOPLE
+
+    @initialize(holders=st.frozensets(HOLDERS))
+    def begin(self, holders: frozenset[Holder]) -> None:
+        self.come_up()
+        for holder in sorted(holders):
+            self.press(holder)
+        self.pass_well(1)
+
+    @precondition(lambda self: self.hub)
+    @rule(holder=HOLDERS, steps=STEPS)
+    def somebody_presses_the_button(self, holder: Holder, steps: int) -> None:
+        self.press(holder, steps)
+
+    @precondition(lambda self: self.hub)
+    @rule(holders=st.permutations([Holder(name, "") for name in PEOPLE]))
+    def all_press_at_once(self, holders: list[Holder]) -> None:
+        for holder in holders:
+            self.press(holder)
+
+    @precondition(lambda self: self.hub)
+    @rule(nth=NTH, away=st.booleans())
+    def somebody_looks_or_goes_away(self, nth: int, away: bool) -> None:
+        assert self.hub is not None
+        if seated := self.hub.desk.room.seated():
+            holder = seated[nth % len(seated)]
+            self.hub.spawner(holder)._looked(0 if away else 1)
+            self.loop.settle()
+
+    @invariant()
+    def no_gpu_is_two_peoples(self) -> None:
+        """I6: of any two runs that have not ended, and any two containers that run."""
+        if not hasattr(self, "world"):
+            return
+        runs: tuple[Run, ...] = self.store.transact(Ledger.open_runs)
+        leased = Counter(each for run in runs for each in run.devices)
+        running = Counter(d for box in self.boxes() if box.running for d in devices(box))
+        assert not [each for each, count in (leased + Counter()).items() if count > 1]
+        assert not [each for each, count in running.items() if count > 1]
+        held = {run.name: run.devices for run in runs}
+        for box in self.boxes():
+            assert len(devices(box)) == 1
+            assert box.name not in held or held[box.name] == tuple(devices(box))
+
+    def agree(self) -> None:
+        """I5, and I7: whoever waits at rest waits because every GPU is in use; none leaks."""
+        assert self.hub is not None
+        seated = set(self.hub.desk.room.seated())
+        waiting = {each.holder for each in self.store.transact(Ledger.tickets)}
+        assert waiting == seated == set(self.hub.busy()), (waiting, seated, self.hub.busy())
+        boxes = {box.name: box for box in self.boxes()}
+        assert all(box.running for box in boxes.values()), [
+            (box.name, box.status) for box in boxes.values()
+        ]
+        assert len(boxes) == len(set(self.world.rows) - seated)
+        runs, ended = self.kept()
+        assert set(runs) == set(boxes)
+        assert set(ended) == self.runs_ever - set(boxes)
+        if waiting:
+            assert sorted(each for run in runs.values() for each in run.devices) == [*DEVICES]
+
+    def teardown(self) -> None:
+        """Be over, whatever was wrong."""
+        try:
+            self.nobody_is_starved()
+        finally:
+            super().teardown()
+
+    def nobody_is_starved(self) -> None:
+        """I8: one after the other stops, and everybody who waits has a turn."""
+        self.rest()
+        for _ in PEOPLE:
+            if not self.store.transact(Ledger.has_tickets):
+                return
+            first = self.store.transact(Ledger.open_runs)[0]
+            self.press(first.holder)
+            self.rest()
+        assert not self.store.transact(Ledger.has_tickets)
+
+
+def play(store: Store, examples: int) -> None:
+    lived = type("Lived", (AnyQueueWorld,), {"store": store})
+    run_state_machine_as_test(
+        lived,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=MOVES,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_any_world_with_too_few_gpus(store: Store) -> None:
+    play(store, EXAMPLES)
+
+
+@pytest.mark.slow
+def test_many_worlds(store: Store) -> None:
+    play(store, int(os.environ.get("LABHUB_QUEUE_WORLDS", "5000")))

@@ -1,0 +1,368 @@
+"""Who finds no room waits: in order, over a restart of the hub, and never for nothing."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from spawner.runs import Holder, Reason, Run
+from spawner.store import Ledger, Store
+from spawner.waiting import Waiting
+from tests.lib.fake_engine import FakeEngine
+from tests.lib.lab import Lab
+from tests.lib.node import ROOT
+from tests.lib.person import words
+
+pytestmark = pytest.mark.hub
+
+DEVICES = tuple(f"GPU-{letter * 8}-0000-0000-0000-000000000000" for letter in "abcd")
+CONFIG = f"""\
+login:
+  provider: local
+  admins: [u0]
+images:
+  tensorflow: {{title: TensorFlow 2.9, image: "tensorflow/tensorflow:2.9.0-gpu-jupyter"}}
+quotas:
+  default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 4, servers: 2, session: 12 h}}
+gpus: {{devices: [{", ".join(DEVICES)}]}}
+host: {{reserve: {{memory: 8 GiB}}}}
+"""
+PEOPLE = tuple(f"u{number}" for number in range(10))
+HUB = ROOT / "tests" / "lib" / "impatient_config.py"
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def lab(fake_engine: FakeEngine) -> Iterator[Lab]:
+    """Ten people and four GPUs."""
+    with Lab(fake_engine.url, config=CONFIG, hub_config=HUB) as running:
+        for name in PEOPLE:
+            running.add_user(name)
+            running.login(name)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Lab, fake_engine: FakeEngine) -> Iterator[None]:
+    """Leave no server, nobody who waits, and the file as it was."""
+    yield
+    if lab.dir.config.read_text() != CONFIG:
+        save(lab, CONFIG)
+    for name in PEOPLE:
+        for server in lab.api("GET", f"users/{name}").json()["servers"]:
+            lab.api("DELETE", f"users/{name}/servers/{server}")
+    until(lambda: not waiting(lab) and not fake_engine.containers() and not runs(lab))
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def save(lab: Lab, text: str) -> None:
+    lab.dir.save(text)
+    time.sleep(2)
+
+
+def change(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
+    """Read or write the store beside the hub, as `labhub` does."""
+    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+    try:
+        return store.transact(work)
+    finally:
+        store.close()
+
+
+def runs(lab: Lab) -> dict[str, Run]:
+    return {run.holder.user: run for run in change(lab, Ledger.open_runs)}
+
+
+def waiting(lab: Lab) -> tuple[Waiting, ...]:
+    found: tuple[Waiting, ...] = change(lab, Ledger.tickets)
+    return found
+
+
+def names(lab: Lab) -> list[str]:
+    return [each.holder.user for each in waiting(lab)]
+
+
+def start(lab: Lab, user: str, **options: Any) -> int:
+    """Ask for a server: 201 it runs, 202 it waits."""
+    return lab.api("POST", f"users/{user}/server", json={"gpus": 1, **options}).status_code
+
+
+def stop(lab: Lab, user: str) -> None:
+    lab.api("DELETE", f"users/{user}/server")
+
+
+def is_ready(lab: Lab, user: str) -> bool:
+    servers = lab.api("GET", f"users/{user}").json()["servers"]
+    return bool(servers.get("", {}).get("ready"))
+
+
+def queue(lab: Lab, *words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(lab.cli("queue", "list", "--json", *words))
+    return found
+
+
+def place(lab: Lab, user: str) -> dict[str, Any]:
+    """Return what the person's page is told; it may take a moment."""
+    found: dict[str, Any] = {}
+
+    def known() -> bool:
+        answer = lab.api("GET", f"labhub/queue/{user}/")
+        assert answer.status_code == requests.codes.ok, answer.text
+        found.update(answer.json()["queue"] or {})
+        return bool(found)
+
+    until(known)
+    return found
+
+
+def test_ten_people_and_four_gpus(lab: Lab) -> None:
+    answers = [start(lab, user) for user in PEOPLE]
+    assert answers == [201] * 4 + [202] * 6
+    assert sorted(d for run in runs(lab).values() for d in run.devices) == sorted(DEVICES)
+    until(lambda: [each["position"] for each in queue(lab)] == [1, 2, 3, 4, 5, 6])
+    assert [each["user"] for each in queue(lab)] == list(PEOPLE[4:])
+    for leaves, comes in zip(PEOPLE[:6], PEOPLE[4:], strict=True):
+        stop(lab, leaves)
+        until(lambda comes=comes: is_ready(lab, comes))
+        held = [d for run in runs(lab).values() for d in run.devices]
+        assert len(held) == len(set(held)) == len(DEVICES)
+    assert not waiting(lab)
+
+
+def test_a_place_says_when_and_what_is_ahead(lab: Lab) -> None:
+    assert [start(lab, user, session="1 h", gpus=2) for user in PEOPLE[:2]] == [201, 201]
+    assert start(lab, "u2", gpus=2, session="2 h") == 202
+    assert start(lab, "u3", session="4 h") == 202
+    until(lambda: len(queue(lab)) == 2 and queue(lab)[1]["position"] == 2)
+    found = place(lab, "u3")
+    assert (found["position"], found["waiting"], found["gpus"]) == (2, 2, 1)
+    assert 3500 < found["eta_seconds"] <= 3600
+    assert found["sentence"].startswith(
+        "No GPU is free for you now. You are number 2 in the queue;"
+    )
+    [ahead] = found["ahead"]
+    assert ahead["text"].startswith("2 GPUs for 2 h, waiting since ")
+    mine = lab.login("u3").api("GET", "labhub/queue/u3/").json()["queue"]
+    assert "name" not in mine["ahead"][0]
+    home = words(lab.login("u3").get("/hub/home"))
+    assert "You are number 2 in the queue" in home
+
+
+def test_leaving_makes_room_for_those_behind(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert [start(lab, user) for user in ("u1", "u2")] == [202, 202]
+    stop(lab, "u1")
+    until(lambda: names(lab) == ["u2"])
+    assert place(lab, "u2")["position"] == 1
+    stop(lab, "u0")
+    until(lambda: is_ready(lab, "u2"))
+    assert not is_ready(lab, "u1")
+
+
+def test_without_a_gpu_it_starts_at_once(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert start(lab, "u1", cpus=0.5) == 202
+    person = lab.login("u1")
+    assert person.api("POST", "labhub/queue/u1/", json={"do": "dance"}).status_code == 400
+    assert lab.login("u2").api("POST", "labhub/queue/u1/", json={}).status_code in {403, 404}
+    assert person.api("POST", "labhub/queue/u1/", json={"do": "without_gpu"}).status_code == 200
+    until(lambda: is_ready(lab, "u1"))
+    run = runs(lab)["u1"]
+    assert (run.gpus, run.devices, run.cpus) == (0, (), 0.5)
+    assert person.api("POST", "labhub/queue/u1/", json={"do": "without_gpu"}).status_code == 404
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_a_hub_that_comes_back_goes_on_with_the_queue(lab: Lab, kill: bool) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert [start(lab, user, cpus=0.5) for user in ("u1", "u2")] == [202, 202]
+    before = {each.holder: each.since for each in waiting(lab)}
+    lab.restart_hub(kill=kill)
+    assert {each.holder: each.since for each in waiting(lab)} == before
+    pending = lambda: lab.api("GET", "users/u2").json()["servers"].get("", {}).get("pending")  # noqa: E731
+    until(lambda: pending() == "spawn")
+    stop(lab, "u0")
+    until(lambda: is_ready(lab, "u1") and is_ready(lab, "u2"))
+    assert {run.cpus for run in runs(lab).values()} == {0.5}
+
+
+def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert start(lab, "u1") == 202
+    change(
+        lab, lambda ledger: ledger.look(Holder("u1", ""), datetime.now(UTC) - timedelta(hours=1))
+    )
+    until(lambda: not waiting(lab))
+    page = words(lab.login("u1").get("/hub/spawn-pending/u1"))
+    assert "Nobody looked at this start for 30 min, so it left the queue." in page
+    start(lab, "u1")
+    assert names(lab) == ["u1"]
+
+
+def test_who_follows_the_start_is_there(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert start(lab, "u1") == 202
+    assert waiting(lab)[0].lost_at is not None
+    person = lab.login("u1")
+    with person.get("/hub/api/users/u1/server/progress", stream=True) as events:
+        lines = events.iter_lines()
+        told: list[dict[str, Any]] = []
+        while not (told and told[-1].get("queue")):
+            line = next(lines).decode()
+            told += [json.loads(line.removeprefix("data: "))] if line.startswith("data: ") else []
+        assert told[-1]["queue"]["position"] == 1
+        until(lambda: waiting(lab)[0].lost_at is None)
+    until(lambda: waiting(lab)[0].lost_at is not None)
+
+
+def test_who_does_not_come_when_others_wait_loses_the_gpu(lab: Lab) -> None:
+    save(lab, CONFIG.replace("gpus: {devices", "gpus: {claim: 10 s, devices"))
+    assert start(lab, "u0", gpus=4) == 201
+    assert [start(lab, user, gpus=4) for user in ("u1", "u2")] == [202, 202]
+    stop(lab, "u0")
+    until(lambda: is_ready(lab, "u1"))
+    assert runs(lab)["u1"].offered is not None
+    until(lambda: is_ready(lab, "u2"), 40)
+    [end, *_] = change(lab, lambda ledger: ledger.receipts("u1"))
+    assert end.reason is Reason.UNCLAIMED
+    page = words(lab.login("u1").get("/hub/home"))
+    assert "nobody opened it, and others were waiting for its GPU" in page
+
+
+def test_who_opens_the_server_keeps_it(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert start(lab, "u1", gpus=4) == 202
+    person = lab.login("u1")
+    with person.get("/hub/api/users/u1/server/progress", stream=True):
+        until(lambda: waiting(lab)[0].lost_at is None)
+        stop(lab, "u0")
+        until(lambda: is_ready(lab, "u1"))
+    assert runs(lab)["u1"].offered is None
+
+
+def test_a_session_goes_on_until_somebody_waits_and_is_warned_first(lab: Lab) -> None:
+    # A minute is the shortest session; a quarter of it before the end one is warned.
+    assert start(lab, "u0", gpus=4, session="60 s") == 201
+    change(lab, began_earlier("u0", 300))
+    lab.restart_hub()
+    time.sleep(3)
+    assert is_ready(lab, "u0")
+    assert runs(lab)["u0"].warned_at is None
+    assert start(lab, "u1") == 202
+    until(lambda: runs(lab)["u0"].warned_at is not None)
+    assert "its session of 1 min is over then" in words(lab.login("u0").get("/hub/home"))
+    until(lambda: is_ready(lab, "u1"), 40)
+    [end, *_] = change(lab, lambda ledger: ledger.receipts("u0"))
+    assert end.reason is Reason.TIME_LIMIT
+
+
+def began_earlier(user: str, seconds: float) -> Callable[[Ledger], None]:
+    """Let a server have begun so much earlier."""
+
+    def work(ledger: Ledger) -> None:
+        ledger._connection.exec_driver_sql(
+            "UPDATE runs SET began = datetime(began, ?) WHERE user = ?",
+            (f"-{seconds} seconds", user),
+        )
+
+    return work
+
+
+def test_memory_is_waited_for_like_a_gpu(lab: Lab) -> None:
+    lab.dir.machine(10 * GIB)  # of which 8 are never given out
+    try:
+        lab.restart_hub()
+        assert [start(lab, user, gpus=0) for user in ("u0", "u1")] == [201, 201]
+        assert start(lab, "u2", gpus=0) == 202
+        assert place(lab, "u2")["sentence"].startswith("There is no room now. You are next; memory")
+        stop(lab, "u0")
+        until(lambda: is_ready(lab, "u2"))
+    finally:
+        lab.dir.machine(1 << 40)
+
+
+def test_what_waiting_cannot_give_is_refused(lab: Lab) -> None:
+    small = {"cpus": 0.4, "memory": "256 MiB"}
+    assert start(lab, "u0", gpus=3, **small) == 201
+    answer = lab.api("POST", "users/u0/servers/two", json={"gpus": 2, **small})
+    assert (answer.status_code, answer.json()["message"]) == (
+        409,
+        "You may have 4 GPUs in all, and your other servers leave 1 GPU: choose at most that, or "
+        "stop another server first.",
+    )
+
+
+# admins
+
+
+def test_an_admin_changes_the_order(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert [start(lab, user) for user in ("u1", "u2", "u3")] == [202, 202, 202]
+    assert lab.cli("queue", "move", "u3", "first") == "u3 is served before all others.\n"
+    assert lab.cli("queue", "move", "u1", "last") == "u1 is served behind all others.\n"
+    until(lambda: [each["user"] for each in queue(lab)] == ["u3", "u2", "u1"])
+    assert lab.cli("queue", "remove", "u2") == "u2 is out of the queue.\n"
+    until(lambda: [each["user"] for each in queue(lab)] == ["u3", "u1"])
+    page = words(lab.login("u2").get("/hub/spawn-pending/u2"))
+    assert "An administrator took your start out of the queue" in page
+    for wrong in (("move", "nobody", "first"), ("remove", "u0")):
+        said = lab.cli("queue", *wrong, check=False)
+        assert "does not wait; see `labhub queue list`." in said
+
+
+def test_an_admin_releases_a_lease(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=4) == 201
+    assert start(lab, "u1") == 202
+    assert lab.cli("lease", "release", "u0").startswith("u0 is being ended")
+    until(lambda: is_ready(lab, "u1"))
+    [end, *_] = change(lab, lambda ledger: ledger.receipts("u0"))
+    assert end.reason is Reason.ADMIN
+    assert "has no GPU; see `labhub lease list`" in lab.cli("lease", "release", "u9", check=False)
+
+
+def test_a_drained_device_goes_to_nobody_new(lab: Lab) -> None:
+    assert start(lab, "u0", gpus=3) == 201
+    [free] = set(DEVICES) - set(runs(lab)["u0"].devices)
+    assert lab.cli("lease", "drain", free).endswith("goes to nobody new; who has it keeps it until "
+                                                    "their server ends.\n")  # fmt: skip
+    assert start(lab, "u1") == 202
+    lab.cli("lease", "drain", free, "--undo")
+    until(lambda: is_ready(lab, "u1"))
+    assert runs(lab)["u1"].devices == (free,)
+    assert "There is no GPU GPU-x; there are" in lab.cli("lease", "drain", "GPU-x", check=False)
+
+
+def test_the_page_for_admins(lab: Lab) -> None:
+    assert start(lab, "u5", gpus=4) == 201
+    assert [start(lab, user) for user in ("u6", "u7")] == [202, 202]
+    admin, member = lab.login("u0"), lab.login("u8")
+    assert member.get("/hub/gpus").status_code == 403
+    assert member.api("GET", "labhub/gpus").status_code == 403
+    until(lambda: len(queue(lab)) == 2 and queue(lab)[1]["position"] == 2)
+    page = admin.get("/hub/gpus")
+    assert all(device in words(page) for device in DEVICES)
+    assert words(page).index("u6") < words(page).index("u7")
+
+    def order(wish: str, subject: str) -> requests.Response:
+        return admin.submit(admin.get("/hub/gpus"), {"do": wish, "of": subject})
+
+    order("first", "u7")
+    until(lambda: [each["user"] for each in queue(lab)] == ["u7", "u6"])
+    order("drain", DEVICES[0])
+    assert "drained by u0" in words(admin.get("/hub/gpus"))
+    facts = admin.api("GET", "labhub/gpus").json()
+    assert [each["draining"] for each in facts["devices"]] == [True, False, False, False]
+    assert [each["name"] for each in facts["queue"]] == ["u7", "u6"]
+    order("undrain", DEVICES[0])
+    assert "drained by" not in words(admin.get("/hub/gpus"))
+    assert order("dance", "u7").status_code == 400
