@@ -2,7 +2,8 @@
 
 The world is that of tests/lib/life.py, with two GPUs and three people: the hub dies at any moment,
 the engine lies, events come twice or never, people press the same button at once and change their
-minds. `LABHUB_QUEUE_WORLDS` says how many of its lives are played (100,000 in a nightly run).
+minds. Besides, the queue alone lives thousands of lives without a hub (tests/unit).
+`LABHUB_QUEUE_WORLDS` and `LABHUB_QUEUE_LIVES` say how many; 100,000 of each are for a night.
 """
 
 import os
@@ -19,10 +20,12 @@ from spawner.runs import Holder, Run
 from spawner.store import Ledger, Store
 from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, store
 from tests.lib.model_engine import Box
+from tests.unit import test_queue_life
 
 __all__ = ["store"]
 
-EXAMPLES = int(os.environ.get("LABHUB_QUEUE_WORLDS", "150"))
+WORLDS = int(os.environ.get("LABHUB_QUEUE_WORLDS", "150"))
+LIVES = int(os.environ.get("LABHUB_QUEUE_LIVES", "5000"))
 MOVES = 40
 DEVICES = ("GPU-a", "GPU-b")
 CONFIG = Config.model_validate(
@@ -144,9 +147,13 @@ def play(store: Store, examples: int) -> None:
 
 
 def test_any_world_with_too_few_gpus(store: Store) -> None:
-    play(store, EXAMPLES)
+    play(store, WORLDS)
 
 
 @pytest.mark.slow
 def test_many_worlds(store: Store) -> None:
-    play(store, int(os.environ.get("LABHUB_QUEUE_WORLDS", "5000")))
+    play(store, max(WORLDS, 5000))
+
+
+def test_thousands_of_lives_of_the_queue_alone() -> None:
+    test_queue_life.play(LIVES)

@@ -1,10 +1,9 @@
 """Whatever happens in whatever order: no device twice, nobody starved, no limit exceeded.
 
-Hypothesis plays `AnyQueue`; the invariants are those of tests/lib/lease_invariants.py.
-`LABHUB_QUEUE_EXAMPLES` says how many lives of a queue it tries.
+Hypothesis plays `AnyQueue`; the invariants are those of tests/lib/lease_invariants.py. A few lives
+are tried here, thousands in tests/hub/test_queue_world.py.
 """
 
-import os
 from dataclasses import replace
 from math import inf
 
@@ -32,7 +31,7 @@ from tests.lib.lease_invariants import (
     wrong_grant,
 )
 
-EXAMPLES = int(os.environ.get("LABHUB_QUEUE_EXAMPLES", "40"))
+EXAMPLES = 40
 MOVES = 30
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 DEVICES = (Device("GPU-0"), Device("GPU-1"), Device("GPU-2"), Device("GPU-3", places=2))
@@ -201,14 +200,19 @@ def _without(items: tuple, nth: int) -> tuple:  # type: ignore[type-arg]
     return (*items[:nth], *items[nth + 1 :])
 
 
-def test_any_life_of_a_queue() -> None:
+def play(examples: int) -> None:
+    """Play so many lives of a queue."""
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     run_state_machine_as_test(
         AnyQueue,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             stateful_step_count=MOVES,
             deadline=None,
             suppress_health_check=quiet,
         ),
     )
+
+
+def test_any_life_of_a_queue() -> None:
+    play(EXAMPLES)
