@@ -11,14 +11,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from hub_config.schema import Config
 from spawner.runs import Holder, Run
 from spawner.store import Ledger, Store
-from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, store
+from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, play, store
 from tests.lib.model_engine import Box
 from tests.unit import test_queue_life
 
@@ -26,7 +25,6 @@ __all__ = ["store"]
 
 WORLDS = int(os.environ.get("LABHUB_QUEUE_WORLDS", "150"))
 LIVES = int(os.environ.get("LABHUB_QUEUE_LIVES", "5000"))
-MOVES = 40
 DEVICES = ("GPU-a", "GPU-b")
 CONFIG = Config.model_validate(
     {
@@ -133,26 +131,13 @@ class AnyQueueWorld(AnyLife):
         assert not self.store.transact(Ledger.has_tickets)
 
 
-def play(store: Store, examples: int) -> None:
-    lived = type("Lived", (AnyQueueWorld,), {"store": store})
-    run_state_machine_as_test(
-        lived,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=MOVES,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_any_world_with_too_few_gpus(store: Store) -> None:
-    play(store, WORLDS)
+    play(store, WORLDS, AnyQueueWorld)
 
 
 @pytest.mark.slow
 def test_many_worlds(store: Store) -> None:
-    play(store, max(WORLDS, 5000))
+    play(store, max(WORLDS, 5000), AnyQueueWorld)
 
 
 def test_thousands_of_lives_of_the_queue_alone() -> None:

@@ -176,8 +176,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-def play(store: Store, examples: int) -> None:
-    lived = type("Lived", (AnyLife,), {"store": store})
+def play(store: Store, examples: int, kind: type[Life] = AnyLife) -> None:
+    """Play so many lives of a kind."""
+    lived = type("Lived", (kind,), {"store": store})
     run_state_machine_as_test(
         lived,
         settings=settings(
