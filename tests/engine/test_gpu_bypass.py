@@ -18,14 +18,15 @@ import pytest
 
 from spawner.devices import Device
 from spawner.engine import Engine
+from spawner.entrance import Request
 from spawner.failure import NotAsDecidedError
-from spawner.launch import Launch, Request
-from spawner.progress import Steps
+from spawner.launch import Launch
 from spawner.verify import differences
 from tests.lib.fake_gpus import HOOKED, FakeGpus, install
 from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_once
 from tests.lib.gpu_server import our_body
 from tests.lib.images import build
+from tests.lib.launches import launch
 from tests.lib.rig import Rig, rig
 from tests.lib.second_engine import SecondEngine
 
@@ -208,9 +209,9 @@ def servers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
         yield made
 
 
-def launch_with_a_gpu(machine: Machine, servers: Rig) -> Launch:
+async def launch_with_a_gpu(machine: Machine, servers: Rig) -> Launch:
     config = servers.config(machine.plain, {"gpus": 1, "devices": ["GPU-0"]})
-    return Launch(servers.desk, Request(config, "ada", "", {"gpus": 1}), Steps())
+    return await launch(servers.desk, Request(config, "ada", "", {"gpus": 1}))
 
 
 @pytest.mark.parametrize(
@@ -221,14 +222,14 @@ def test_a_server_that_was_made_otherwise_never_runs(
 ) -> None:
     async def start() -> None:
         servers.desk.engine = Meddling(change.at(machine))
-        launch = launch_with_a_gpu(machine, servers)
-        made = await launch.create(await launch.prepare(), {}, ())
+        started = await launch_with_a_gpu(machine, servers)
+        made = await started.create(await started.prepare(), {}, ())
         with pytest.raises(NotAsDecidedError) as error:
-            await launch.start()
+            await started.start()
         assert change.key in error.value.keys
         assert machine.client.containers.get(made).status == "created"
-        await launch.failed(error.value, 1, "")
-        assert await servers.desk.engine.listed(launch.labels) == []
+        await started.failed(error.value, 1, "")
+        assert await servers.desk.engine.listed(started.labels) == []
         assert servers.desk.store.transact(lambda ledger: ledger.open_runs()) == ()
 
     asyncio.run(start())
