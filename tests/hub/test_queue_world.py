@@ -77,7 +77,7 @@ class AnyQueueWorld(AnyLife):
         assert self.hub is not None
         if seated := self.hub.desk.room.seated():
             holder = seated[nth % len(seated)]
-            self.hub.spawner(holder)._looked(0 if away else 1)
+            self.loop.call_soon(self.hub.spawner(holder)._looked, 0 if away else 1)
             self.loop.settle()
 
     @invariant()
