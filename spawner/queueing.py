@@ -106,11 +106,12 @@ class Queueing:
 
     async def round(self) -> None:
         """Look at the queue once."""
+        seated = self._desk.room.seated()
         if await asyncio.to_thread(self._desk.store.transact, Ledger.is_quiet):
+            self._send_away(Records(()), seated)
             self._clear()
             return
         await self._remember_use()
-        seated = self._desk.room.seated()
         records = await asyncio.to_thread(read, self._desk)
         look = Look(self._desk, self._config())
         scene = await asyncio.to_thread(look.scene, records)
