@@ -313,8 +313,8 @@ def test_an_admin_changes_the_order(lab: Lab) -> None:
     until(lambda: [each["user"] for each in queue(lab)] == ["u3", "u2", "u1"])
     assert lab.cli("queue", "remove", "u2") == "u2 is out of the queue.\n"
     until(lambda: [each["user"] for each in queue(lab)] == ["u3", "u1"])
-    page = words(lab.login("u2").get("/hub/spawn-pending/u2"))
-    assert "An administrator took your start out of the queue" in page
+    person, sentence = lab.login("u2"), "An administrator took your start out of the queue"
+    until(lambda: sentence in words(person.get("/hub/spawn-pending/u2")))
     for wrong in (("move", "nobody", "first"), ("remove", "u0")):
         said = lab.cli("queue", *wrong, check=False)
         assert "does not wait; see `labhub queue list`." in said
