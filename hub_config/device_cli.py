@@ -9,8 +9,7 @@ import click
 
 from hub_config.instance import Instance
 from hub_config.sizes import format_bytes
-from hub_config.status import read_status
-from hub_config.stores import instance_of, transact
+from hub_config.stores import instance_of, status_of, transact
 from hub_config.tables import table
 from spawner.runs import Run
 from spawner.store import Ledger
@@ -32,7 +31,7 @@ def lease() -> None:
 def list_devices(file: Path, *, as_json: bool) -> None:
     """Print every GPU, and which servers have it."""
     instance = instance_of(file)
-    runs, status = _runs(instance), _status(instance)
+    runs, status = _runs(instance), status_of(instance)
     known = status.get("devices", ())
     facts = [
         {**each, "held_by": [_holder(run) for run in runs if each["id"] in run.devices]}
@@ -84,15 +83,6 @@ def list_leases(file: Path, *, as_json: bool) -> None:
     ]
     lines = table(("server", "since", "until", "devices"), rows)
     click.echo("\n".join(lines) or "No server has a GPU.")
-
-
-def _status(instance: Instance) -> dict[str, Any]:
-    try:
-        return read_status(instance.state_dir)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(
-            f"what the hub wrote about itself cannot be read ({error}); restart it with deploy/up"
-        ) from None
 
 
 def _runs(instance: Instance) -> tuple[Run, ...]:

@@ -1,20 +1,18 @@
 """`labhub receipts`: how a user's servers ended. Parses and prints; needs no running hub."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from auth.accounts import AccountBook
-from hub_config.instance import InstanceError, read_instance
 from hub_config.sizes import format_bytes, format_share
+from hub_config.stores import instance_of, transact
 from hub_config.tables import table
 from spawner import messages
 from spawner.ledger import RECEIPTS_PER_USER
 from spawner.runs import Kind, Receipt
-from spawner.store import Store, StoreError
 
 HEAD = ("ended", "server", "peak of memory", "why")
 
@@ -33,12 +31,11 @@ HEAD = ("ended", "server", "peak of memory", "why")
 @click.pass_obj
 def receipts(file: Path, user: str, *, server: str | None, limit: int, as_json: bool) -> None:
     """Print when and why a user's servers ended, newest first."""
-    try:
-        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
-        require_known(state_dir / "identity.sqlite", user)
-        found = _receipts(state_dir / "labhub.sqlite", user)
-    except (InstanceError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
+    instance = instance_of(file)
+    require_known(instance.state_dir / "identity.sqlite", user)
+    found = transact(
+        instance, lambda ledger: ledger.receipts(user, RECEIPTS_PER_USER), otherwise=()
+    )
     chosen = [each for each in found if server is None or each.holder.server == server][:limit]
     if as_json:
         click.echo(json.dumps([as_json_object(each) for each in chosen], indent=2))
@@ -61,17 +58,6 @@ def _has_signed_in(path: Path, user: str) -> bool:
         return book.by_name(user) is not None
     finally:
         book.close()
-
-
-def _receipts(path: Path, user: str) -> tuple[Receipt, ...]:
-    """Return all receipts of a user."""
-    if not path.exists():
-        return ()
-    store = Store(f"sqlite:///{path}")
-    try:
-        return store.transact(lambda ledger: ledger.receipts(user, RECEIPTS_PER_USER))
-    finally:
-        store.close()
 
 
 def as_json_object(end: Receipt) -> dict[str, Any]:

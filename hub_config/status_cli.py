@@ -1,16 +1,15 @@
 """`labhub status`: whether all is well, in words and as an exit status. Parses and prints."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hub_config.instance import InstanceError, read_instance
-from hub_config.status import hub_runs, read_status
-from spawner.store import Ledger, Store, StoreError
+from hub_config.status import hub_runs
+from hub_config.stores import instance_of, status_of, transact
+from spawner.store import Ledger
 
 
 @click.command()
@@ -18,33 +17,15 @@ from spawner.store import Ledger, Store, StoreError
 @click.pass_obj
 def status(file: Path, *, as_json: bool) -> None:
     """Say whether hub, engine and labhub.yaml are well; status 1 when something is not."""
-    try:
-        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
-        facts = {
-            "hub": {"runs": hub_runs(state_dir)},
-            "servers": _servers(state_dir / "labhub.sqlite"),
-            **read_status(state_dir),
-        }
-    except (InstanceError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
-    except (OSError, ValueError) as error:
-        raise click.ClickException(
-            f"what the hub wrote about itself cannot be read ({error}); restart it with deploy/up"
-        ) from None
+    instance = instance_of(file)
+    facts = {
+        "hub": {"runs": hub_runs(instance.state_dir)},
+        "servers": len(transact(instance, Ledger.open_runs, otherwise=())),
+        **status_of(instance),
+    }
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts, file)))
     if not _is_well(facts):
         raise SystemExit(1)
-
-
-def _servers(path: Path) -> int:
-    """Return how many servers were begun and have not ended."""
-    if not path.exists():
-        return 0
-    store = Store(f"sqlite:///{path}")
-    try:
-        return len(store.transact(Ledger.open_runs))
-    finally:
-        store.close()
 
 
 def _is_well(facts: dict[str, Any]) -> bool:

@@ -1,26 +1,24 @@
 """`labhub usage`: what was used, by whom. Parses and prints; needs no running hub."""
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from hub_config.instance import InstanceError, read_instance
 from hub_config.moments import parse_since, parse_until
 from hub_config.people import PeopleUnknown, people
 from hub_config.reading import read_document
 from hub_config.receipts_cli import require_known
 from hub_config.schema import Config
 from hub_config.sizes import parse_seconds
+from hub_config.stores import instance_of, transact
 from hub_config.usage_report import Report, as_text, facts
 from hub_config.usage_report import as_csv as csv_of
 from spawner import usage as uses
 from spawner.budget import Account, accounts, budgets, earliest
 from spawner.quota import Person, Quotas, at_the_lab
-from spawner.store import Store, StoreError
 from spawner.usage import Span, Window
 
 DEFAULT_SINCE = "30 d"
@@ -94,13 +92,13 @@ def usage(  # noqa: PLR0913 - one for each option
 
 def _report(file: Path, config: Config, question: Question) -> Report:
     """Read what was used in the window, and of budgets in their own periods around now."""
-    try:
-        state_dir = read_instance({**os.environ, "LABHUB_CONFIG": str(file)}).state_dir
-        spans = _read(state_dir / "labhub.sqlite", question.user, question.whole)
-        if question.user is not None and not spans:
-            require_known(state_dir / "identity.sqlite", question.user)
-    except (InstanceError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
+    instance = instance_of(file)
+    state_dir = instance.state_dir
+    spans = transact(
+        instance, lambda ledger: ledger.spans(question.whole, question.user), otherwise=()
+    )
+    if question.user is not None and not spans:
+        require_known(state_dir / "identity.sqlite", question.user)
     window, by_user = question.window, question.by == "user"
     found = (uses.by_user if by_user else uses.by_group)(spans, window)
     kept = _accounts(state_dir, config, spans, question.local) if by_user else {}
@@ -154,13 +152,3 @@ def _moment(config: Config, text: str, now: datetime, option: str) -> datetime:
         raise click.BadParameter(f"{error}, or a span like 7 d", param_hint=option) from None
     except OverflowError:
         raise click.BadParameter("no calendar reaches so far", param_hint=option) from None
-
-
-def _read(path: Path, user: str | None, window: Window) -> tuple[Span, ...]:
-    if not path.exists():
-        return ()
-    store = Store(f"sqlite:///{path}")
-    try:
-        return store.transact(lambda ledger: ledger.spans(window, user))
-    finally:
-        store.close()
