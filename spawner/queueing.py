@@ -40,7 +40,7 @@ LOOK_SECONDS = 2
 FRESH_SECONDS = 15
 RESUME_SECONDS = 3
 # GPU time is added up anew so often, and what is longer ago counts for nothing any more.
-USE_SECONDS = 60
+USE_SECONDS = 300
 HALF_LIVES = 8
 
 log = logging.getLogger(__name__)
@@ -84,23 +84,25 @@ class Queueing:
         now = datetime.now(UTC)
         await self._desk.receipts.transact(lambda ledger: ledger.lose_all(now), otherwise=None)
         while True:
+            seen = self._desk.store.signature()  # what is written during a round asks for another
             try:
                 await self.round()
             except (StoreError, MachineUnknownError) as error:
                 log.warning("The queue: %s", error)
+                self._again_seconds = RESUME_SECONDS
             except Exception:  # nothing may end this
                 log.exception("Unexpected, while looking at the queue")
-            await self._pause()
+                self._again_seconds = RESUME_SECONDS
+            await self._pause(seen)
 
-    async def _pause(self) -> None:
-        """Wait until a round is due."""
-        seen, began = self._desk.store.signature(), time.monotonic()
-        while not self._desk.room.due.is_set():
+    async def _pause(self, seen: tuple[object, ...]) -> None:
+        """Wait until a round is due: somebody says so, the store changed, or it is time."""
+        began = time.monotonic()
+        while not (self._desk.room.due.is_set() or self._desk.store.signature() != seen):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._desk.room.due.wait()
-            is_stale = time.monotonic() - began > self._again_seconds
-            if is_stale or self._desk.store.signature() != seen:
+            if time.monotonic() - began > self._again_seconds:
                 break
         self._desk.room.due.clear()
 
@@ -127,7 +129,7 @@ class Queueing:
         half_life = self._config().gpus.half_life
         window = Window(now - timedelta(seconds=HALF_LIVES * half_life), now)
         spans = await asyncio.to_thread(
-            self._desk.store.transact, lambda ledger: ledger.spans(window)
+            self._desk.store.transact, lambda ledger: ledger.spans(window, with_gpus=True)
         )
         room.used, room.used_at = lately(spans, now, half_life), now
 

@@ -21,12 +21,15 @@ from spawner.uses_rows import uses
 class UsesLedger(Transaction):
     """What can be read and written of what was used in one transaction."""
 
-    def spans(self, window: Window, user: str | None = None) -> tuple[Span, ...]:
-        """Return what reaches into a window: of everybody, or of one user."""
+    def spans(
+        self, window: Window, user: str | None = None, *, with_gpus: bool = False
+    ) -> tuple[Span, ...]:
+        """Return what reaches into a window: of everybody or one user, of all or GPUs only."""
+        least = 1 if with_gpus else 0
         return tuple(
             span
-            for span in (*self._noted(window, user), *self._not_noted(user))
-            if seconds(span, window)
+            for span in (*self._noted(window, user, least), *self._not_noted(user))
+            if span.gpus >= least and seconds(span, window)
         )
 
     def _begin_span(self, name: str) -> None:
@@ -63,7 +66,7 @@ class UsesLedger(Transaction):
     def _add(self, span: Span) -> None:
         self._connection.execute(sa.insert(uses), uses_rows.row_of_span(span))
 
-    def _noted(self, window: Window, user: str | None) -> tuple[Span, ...]:
+    def _noted(self, window: Window, user: str | None, least_gpus: int) -> tuple[Span, ...]:
         """Return spans; one that is open without an open run ended when the receipt says."""
         ended = sa.and_(receipts.c.run == uses.c.run, receipts.c.kind == Kind.SERVER.value)
         reaches = sa.or_(uses.c.until.is_(None), uses.c.until > rows.utc(window.since))
@@ -71,7 +74,7 @@ class UsesLedger(Transaction):
             sa.select(uses, runs.c.name.label("goes_on"), receipts.c.at.label("ended"))
             .outerjoin(runs, runs.c.name == uses.c.run)
             .outerjoin(receipts, ended)
-            .where(uses.c.since < rows.utc(window.until), reaches)
+            .where(uses.c.since < rows.utc(window.until), reaches, uses.c.gpus >= least_gpus)
             .order_by(uses.c.id)
         )
         mine = query if user is None else query.where(uses.c.user == user)

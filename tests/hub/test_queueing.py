@@ -1,0 +1,141 @@
+"""When the queue's rounds come: after every change, whoever made it, and again after errors."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub_config.schema import Config
+from spawner import orders
+from spawner.capacity import Facts
+from spawner.desk import Desk
+from spawner.machine import MachineUnknownError
+from spawner.queueing import Queueing
+from spawner.runs import Holder, Reason, Run
+from spawner.store import Ledger, Store
+from spawner.usage import Window
+from spawner.waiting import Waiting
+from tests.lib.model_hub import LAB
+
+GIB = 1 << 30
+NOW = datetime.now(UTC)
+ADA, BOB = Holder("ada", ""), Holder("bob", "")
+RUN = Run("lab-ada-1", ADA, "image", GIB, NOW, "c0ffee", cpus=1, pids=64, devices=("GPU-a",))
+WAITING = Waiting(BOB, NOW, 1, 1.0, GIB, 64)
+CONFIG = Config.model_validate({"gpus": {"devices": ["GPU-a"]}})
+# A round looks at the store every 2 s, and after an error again in 3 s.
+SOON_SECONDS = 8
+
+
+class Hub:
+    """A hub that notes what it is asked to do."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.ended: list[tuple[Holder, Reason]] = []
+        self.resumed: list[Holder] = []
+
+    def has_come(self, _run: Run) -> bool:
+        return False
+
+    async def end(self, holder: Holder, reason: Reason) -> None:
+        self.ended.append((holder, reason))
+
+    async def resume(self, waiting: Waiting) -> None:
+        self.resumed.append(waiting.holder)
+
+
+class Machine:
+    """A machine that can be read, after so many times at which it cannot."""
+
+    def __init__(self, failures: int = 0) -> None:
+        """Fail so often."""
+        self.failures = failures
+
+    def look(self, _containers: object) -> Facts:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise MachineUnknownError("no /proc")
+        return Facts(memory_bytes=1 << 40, cpus=8)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk whose store is there and whose engine nobody asks."""
+    made = Desk(replace(LAB, state_dir=tmp_path))
+    made.machine = Machine()  # type: ignore[assignment]
+    return made
+
+
+@asynccontextmanager
+async def queueing(desk: Desk) -> AsyncIterator[Hub]:
+    """Let rounds be made."""
+    hub = Hub()
+    rounds = Queueing(desk, hub, lambda: CONFIG)
+    rounds.begin()
+    yield hub
+    await rounds.close()
+
+
+async def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SOON_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+async def test_an_order_of_another_program_is_found(desk: Desk) -> None:
+    desk.store.transact(lambda ledger: ledger.begin(RUN))
+    async with queueing(desk) as hub:
+        await asyncio.sleep(0.5)
+        assert hub.ended == []
+        other = Store(f"sqlite:///{desk.store.path}")
+        assert other.transact(lambda ledger: orders.release(ledger, "ada", "eve"))
+        other.close()
+        await until(lambda: hub.ended)
+        assert hub.ended[0] == (ADA, Reason.ADMIN)
+
+
+async def test_an_order_in_the_middle_of_a_round_is_found(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store.transact(lambda ledger: ledger.begin(RUN))
+    transact, given = desk.store.transact, []
+
+    def meanwhile(work: Callable[[Ledger], Any]) -> Any:
+        found = transact(work)
+        if work is Ledger.is_quiet and not given:
+            given.append(transact(lambda ledger: orders.release(ledger, "ada", "eve")))
+        return found
+
+    monkeypatch.setattr(desk.store, "transact", meanwhile)
+    async with queueing(desk) as hub:
+        await until(lambda: hub.ended)
+        assert given == [True]
+
+
+async def test_a_machine_that_cannot_be_read_is_looked_at_again(desk: Desk) -> None:
+    desk.machine = Machine(failures=1)  # type: ignore[assignment]
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        assert hub.resumed == [BOB]
+
+
+def test_only_gpu_time_counts_against_people(desk: Desk) -> None:
+    desk.store.transact(lambda ledger: ledger.begin(replace(RUN, gpus=1)))
+    plain = replace(RUN, name="lab-bob-1", holder=BOB, gpus=0, devices=())
+    desk.store.transact(lambda ledger: ledger.begin(plain))
+    window = Window(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+
+    def users(**how: bool) -> list[str]:
+        spans = desk.store.transact(lambda ledger: ledger.spans(window, **how))
+        return sorted(each.holder.user for each in spans)
+
+    assert (users(with_gpus=True), users()) == (["ada"], ["ada", "bob"])
