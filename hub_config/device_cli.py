@@ -1,7 +1,6 @@
 """`labhub device` and `labhub lease`: the machine's GPUs, and who has which. Parses and prints."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import click
 from hub_config.instance import Instance
 from hub_config.sizes import format_bytes
 from hub_config.stores import instance_of, status_of, transact
-from hub_config.tables import table
+from hub_config.tables import clock, table
+from spawner.messages import leases as messages
 from spawner.runs import Run
 from spawner.store import Ledger
 
@@ -32,9 +32,14 @@ def list_devices(file: Path, *, as_json: bool) -> None:
     """Print every GPU, and which servers have it."""
     instance = instance_of(file)
     runs, status = _runs(instance), status_of(instance)
+    drained = {each.device for each in transact(instance, Ledger.drains, otherwise=())}
     known = status.get("devices", ())
     facts = [
-        {**each, "held_by": [_holder(run) for run in runs if each["id"] in run.devices]}
+        {
+            **each,
+            "draining": each["id"] in drained,
+            "held_by": [run.holder.text for run in runs if each["id"] in run.devices],
+        }
         for each in known
     ]
     if as_json:
@@ -48,13 +53,16 @@ def list_devices(file: Path, *, as_json: bool) -> None:
     for each in facts:
         if each.get("why"):
             click.echo(f"{each['id']}: {each['why']}")
+        if each["draining"]:
+            click.echo(f"{each['id']}: {messages.DRAINED}")
     if trouble := status.get("gpus", {}).get("trouble"):
         click.echo(trouble)
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
     """Return what stands in the table for one device, but for who has it."""
-    is_kept_back = not facts.get("healthy", True) or facts.get("used_by_others", False)
+    is_well = facts.get("healthy", True) and not facts.get("used_by_others", False)
+    is_kept_back = facts["draining"] or not is_well
     left = 0 if is_kept_back else facts["places"] - len(facts["held_by"])
     row = (facts["id"], f"{left} of {facts['places']}")
     if "model" not in facts:
@@ -78,7 +86,7 @@ def list_leases(file: Path, *, as_json: bool) -> None:
         click.echo(json.dumps([_facts(run) for run in leases], indent=2))
         return
     rows = [
-        (_holder(run), _clock(run.began), _clock(run.ends_at), ", ".join(run.devices))
+        (run.holder.text, clock(run.began), clock(run.ends_at), ", ".join(run.devices))
         for run in leases
     ]
     lines = table(("server", "since", "until", "devices"), rows)
@@ -88,14 +96,6 @@ def list_leases(file: Path, *, as_json: bool) -> None:
 def _runs(instance: Instance) -> tuple[Run, ...]:
     """Return what was begun and has not ended: until then its devices are its own."""
     return transact(instance, Ledger.open_runs, otherwise=())
-
-
-def _holder(run: Run) -> str:
-    return "/".join(filter(None, run.holder))
-
-
-def _clock(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _facts(run: Run) -> dict[str, Any]:

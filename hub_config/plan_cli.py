@@ -154,7 +154,7 @@ def _lines(
 
 
 def _server(each: Followed) -> Iterator[str]:
-    name = "/".join(filter(None, each.standing.run.holder))
+    name = each.standing.run.holder.text
     for when, pairs in (("at once", each.now), ("at its next start", each.next_start)):
         told = [
             f"{key} {shown(key, was)} → {shown(key, then)}" for key, (was, then) in pairs.items()

@@ -1,6 +1,6 @@
 """The queue: see one's place, start without a GPU instead, or leave.
 
-    GET  /hub/api/labhub/queue/USER/[SERVER]     what spawner/room.py shows; 404: it does not wait
+    GET  /hub/api/labhub/queue/USER/[SERVER]     what spawner/place.py shows; 404: it does not wait
     POST /hub/api/labhub/queue/USER/[SERVER]     {"do": "without_gpu"}
 
 For whoever may start the server: its owner, admins. Leaving is what JupyterHub has for it: DELETE

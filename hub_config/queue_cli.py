@@ -13,15 +13,14 @@ import click
 
 from hub_config.device_cli import lease
 from hub_config.instance import Instance
-from hub_config.status import hub_runs, read_status
-from hub_config.stores import instance_of, transact
-from hub_config.tables import table
+from hub_config.status import hub_runs
+from hub_config.stores import instance_of, status_of, transact
+from hub_config.tables import clock, table
 from spawner import board, orders
 from spawner.messages import leases as messages
 from spawner.store import Ledger
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-SERVER = "SERVER"
 
 
 @click.group()
@@ -48,7 +47,7 @@ def list_queue(file: Path, *, as_json: bool) -> None:
 
 
 @queue.command("move")
-@click.argument("server", metavar=SERVER)
+@click.argument("server")
 @click.argument("place", type=click.Choice(["first", "last", "back"]))
 @AS_JSON
 @click.pass_obj
@@ -59,17 +58,17 @@ def move(file: Path, server: str, place: str, *, as_json: bool) -> None:
 
 
 @queue.command("remove")
-@click.argument("server", metavar=SERVER)
+@click.argument("server")
 @AS_JSON
 @click.pass_obj
 def remove(file: Path, server: str, *, as_json: bool) -> None:
     """Take SERVER (USER or USER/NAME) out of the queue; its start ends with a sentence."""
     _order(file, "remove", server, messages.does_not_wait(server))
-    _say(as_json, {"removed": server}, f"{server} is out of the queue.")
+    _say(as_json, {"removed": server}, messages.removed(server))
 
 
 @lease.command("release")
-@click.argument("server", metavar=SERVER)
+@click.argument("server")
 @AS_JSON
 @click.pass_obj
 def release(file: Path, server: str, *, as_json: bool) -> None:
@@ -87,16 +86,10 @@ def release(file: Path, server: str, *, as_json: bool) -> None:
 @click.pass_obj
 def drain(file: Path, device: str, *, undo: bool, as_json: bool) -> None:
     """Give DEVICE (its UUID) to nobody new, before maintenance; who has it keeps it."""
-    instance = instance_of(file)
-    known = [str(each["id"]) for each in read_status(instance.state_dir).get("devices", ())]
-    drained = transact(instance, Ledger.drains, otherwise=())
-    if device not in {*known, *(each.device for each in drained)}:
+    known = [str(each["id"]) for each in status_of(instance_of(file)).get("devices", ())]
+    if device not in known and not undo:
         raise click.ClickException(messages.no_such_device(device, known))
-    transact(
-        instance,
-        lambda ledger: (orders.undrain if undo else orders.drain)(ledger, device, ""),
-        otherwise=False,
-    )
+    _order(file, "undrain" if undo else "drain", device, messages.not_drained(device))
     _say(as_json, {"device": device, "draining": not undo}, messages.drained(device, undo=undo))
 
 
@@ -112,7 +105,7 @@ def _order(file: Path, order: str, subject: str, otherwise: str) -> None:
 
 def _told(instance: Instance) -> Callable[[dict[str, Any]], int]:
     """Return what puts starts in order: the place that the hub told, which is noted in each."""
-    facts = read_status(instance.state_dir).get("queue", ()) if hub_runs(instance.state_dir) else ()
+    facts = status_of(instance).get("queue", ()) if hub_runs(instance.state_dir) else ()
     told = {(each["user"], each["server"]): each for each in facts}
 
     def place(each: dict[str, Any]) -> int:
@@ -131,13 +124,9 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         each["name"],
         each["waits_for"],
         each["asks_for"],
-        _clock(each["since"]),
-        "" if each["eta"] is None else _clock(each["eta"]),
+        clock(datetime.fromisoformat(each["since"])),
+        clock(None if each["eta"] is None else datetime.fromisoformat(each["eta"])),
     )
-
-
-def _clock(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _say(as_json: bool, facts: dict[str, Any], sentence: str) -> None:  # noqa: FBT001

@@ -9,7 +9,7 @@ import click
 from auth.accounts import AccountBook
 from hub_config.sizes import format_bytes, format_share
 from hub_config.stores import instance_of, transact
-from hub_config.tables import table
+from hub_config.tables import clock, table
 from spawner import messages
 from spawner.ledger import RECEIPTS_PER_USER
 from spawner.runs import Kind, Receipt
@@ -81,7 +81,7 @@ def _row(end: Receipt) -> tuple[str, str, str, str]:
     """Return a receipt for people who are not the owner, in this machine's time."""
     told = messages.receipt(end, viewer="")
     return (
-        f"{end.at.astimezone():%Y-%m-%d %H:%M}",
+        clock(end.at),
         end.holder.server or "(default)",
         _memory(end),
         f"a program in it: {told}" if end.kind is Kind.KERNEL else told,

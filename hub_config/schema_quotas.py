@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from hub_config.budget_values import Budget
 from hub_config.schema_base import Section
-from hub_config.values import Budget, Days, Disk, Duration, Memory, Period, Shm, Since, Until, Word
+from hub_config.values import Days, Disk, Duration, Memory, Period, Shm, Since, Until, Word
 
 GIB = 1024**3
 Cpus = Annotated[float, Field(ge=0.01, le=4096, allow_inf_nan=False)]

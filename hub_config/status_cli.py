@@ -9,6 +9,7 @@ import click
 
 from hub_config.status import hub_runs
 from hub_config.stores import instance_of, status_of, transact
+from spawner.runs import Holder
 from spawner.store import Ledger
 
 
@@ -53,5 +54,5 @@ def _lines(facts: dict[str, Any], file: Path) -> Iterator[str]:
     if trouble := facts.get("gpus", {}).get("trouble"):
         yield f"gpus      {trouble}"
     for each in facts["late"]:
-        name = f"{each['user']}/{each['server']}" if each["server"] else each["user"]
+        name = Holder(each["user"], each["server"]).text
         yield from (f"waits     {name}: {sentence}" for sentence in each["why"])

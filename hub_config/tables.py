@@ -1,6 +1,12 @@
 """Tables of words, as commands print them. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+
+def clock(moment: datetime | None) -> str:
+    """Return a moment as tables show it, in this machine's time; nothing for never."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -204,22 +204,6 @@ def _check_wait(value: Any) -> int:  # noqa: ANN401 - whatever stands in the fil
     return seconds
 
 
-def _check_budget(value: Any) -> float:  # noqa: ANN401 - whatever stands in the file
-    if value == UNLIMITED_WORD:
-        return float(UNLIMITED)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value <= BUDGET_MOST_HOURS:
-        raise ValueError(
-            f"is not a number of hours above 0; write one, like 40, or {UNLIMITED_WORD} (gpus: 0 "
-            "is for no GPU at all)"
-        )
-    return float(value)
-
-
-def _show_budget(hours: float) -> float | str:
-    return UNLIMITED_WORD if hours == UNLIMITED else hours
-
-
 def _show_duration(seconds: int) -> str:
     return UNLIMITED_WORD if seconds == UNLIMITED else format_seconds(seconds)
 
@@ -245,7 +229,6 @@ SIZE_MOST_BYTES = 1024**5
 UNLIMITED, UNLIMITED_WORD = 0, "unlimited"
 DURATION_LEAST_SECONDS, DURATION_MOST_SECONDS = 5, 10 * 365 * 86400
 WAIT_MOST_SECONDS = 365 * 86400
-BUDGET_MOST_HOURS = 1_000_000
 MEMORY_LEAST_BYTES = 64 * 1024**2
 SHM_LEAST_BYTES = 1024**2
 
@@ -279,19 +262,6 @@ Wait = Annotated[
     BeforeValidator(_check_wait),
     PlainSerializer(format_seconds, when_used="json"),
     _text_like(r"^\d+(\.\d+)? *(s|min|h|d)$"),
-]
-Budget = Annotated[
-    float,
-    BeforeValidator(_check_budget),
-    PlainSerializer(_show_budget, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": BUDGET_MOST_HOURS},
-                {"const": UNLIMITED_WORD},
-            ]
-        }
-    ),
 ]
 Days = Annotated[
     tuple[int, ...],

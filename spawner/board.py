@@ -46,7 +46,7 @@ def lease(run: Run) -> dict[str, Any]:
     until = run.ends_at if run.warned_at is not None else due_at(run)
     return {
         **run.holder._asdict(),
-        "name": name(run.holder),
+        "name": run.holder.text,
         "devices": list(run.devices),
         "since": run.began.isoformat(),
         "until": _text(until),
@@ -69,7 +69,7 @@ def ticket(waiting: Waiting, place: Place | None = None) -> dict[str, Any]:
     """Return a start that waits: for what, since when, and when it starts if that is known."""
     return {
         **waiting.holder._asdict(),
-        "name": name(waiting.holder),
+        "name": waiting.holder.text,
         "position": None if place is None else place.position,
         "gpus": waiting.gpus,
         "memory_bytes": waiting.memory_bytes,
@@ -82,17 +82,6 @@ def ticket(waiting: Waiting, place: Place | None = None) -> dict[str, Any]:
         "rank": waiting.rank,
         "lost_at": _text(waiting.lost_at),
     }
-
-
-def name(holder: Holder) -> str:
-    """Return how people call a server: USER, or USER/SERVER."""
-    return "/".join(filter(None, holder))
-
-
-def holder(text: str) -> Holder:
-    """Return the server that USER or USER/SERVER means."""
-    user, _, server = text.partition("/")
-    return Holder(user, server)
 
 
 def _text(moment: datetime | None) -> str | None:

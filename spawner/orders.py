@@ -7,8 +7,7 @@ anything to order about.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from spawner import board
-from spawner.runs import Reason
+from spawner.runs import Holder, Reason
 from spawner.store import Ledger
 from spawner.waiting import Drain
 
@@ -27,28 +26,28 @@ def undrain(ledger: Ledger, device: str, _actor: str) -> bool:
 def first(ledger: Ledger, server: str, _actor: str) -> bool:
     """Serve a start before all others."""
     rank = max([0, *(each.rank for each in ledger.tickets())]) + 1
-    return ledger.move(board.holder(server), rank)
+    return ledger.move(Holder.of(server), rank)
 
 
 def last(ledger: Ledger, server: str, _actor: str) -> bool:
     """Serve a start behind all others."""
     rank = min([0, *(each.rank for each in ledger.tickets())]) - 1
-    return ledger.move(board.holder(server), rank)
+    return ledger.move(Holder.of(server), rank)
 
 
 def back(ledger: Ledger, server: str, _actor: str) -> bool:
     """Serve a start in its own turn again."""
-    return ledger.move(board.holder(server), 0)
+    return ledger.move(Holder.of(server), 0)
 
 
 def remove(ledger: Ledger, server: str, _actor: str) -> bool:
     """Take a start out of the queue."""
-    return ledger.leave(board.holder(server))
+    return ledger.leave(Holder.of(server))
 
 
 def release(ledger: Ledger, server: str, actor: str) -> bool:
     """End a server that has GPUs, so that they go on to the next."""
-    holder = board.holder(server)
+    holder = Holder.of(server)
     has = any(run.holder == holder and run.devices for run in ledger.open_runs())
     if has:
         ledger.ask_stop(holder, Reason.ADMIN, actor)

@@ -21,7 +21,7 @@ class Waits:
     def shown(self, now: float, *, names: bool) -> dict[str, Any]:
         """Return what others see of it."""
         text = messages.ahead(self.gpus, self.asked_seconds, now - self.since)
-        return {"text": text, **({"name": "/".join(filter(None, self.holder))} if names else {})}
+        return {"text": text, **({"name": self.holder.text} if names else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,17 @@ class Holder(NamedTuple):
     user: str
     server: str
 
+    @property
+    def text(self) -> str:
+        """What people call it: USER, or USER/SERVER."""
+        return f"{self.user}/{self.server}" if self.server else self.user
+
+    @classmethod
+    def of(cls, text: str) -> "Holder":
+        """Return the server that USER or USER/SERVER means."""
+        user, _, server = text.partition("/")
+        return cls(user, server)
+
 
 class Reason(StrEnum):
     """Why a server ended. The values are metric labels and stand in the store."""

@@ -47,6 +47,7 @@ NO_SUCH_WISH = 'Say what to do: {"do": "without_gpu"} starts the server without 
 NOT_READ = "The hub cannot read its records now; try again in a minute."
 NO_SUCH_ORDER = "There is no such order; reload the page and use its buttons."
 NOBODY_WAITS = "Nobody waits."
+DRAINED = "It is drained: nobody new gets it."
 MOVED = {
     "first": "{server} is served before all others.",
     "last": "{server} is served behind all others.",
@@ -55,7 +56,6 @@ MOVED = {
 HUB_DOWN = "The hub does not run, so nothing would end the server; start it with deploy/up."
 REMOVED = "An administrator took your start out of the queue; ask them why, or start again."
 STEP_QUEUE = "Waiting for room on this machine"
-STEP_ROOM = "There is room for your server"
 
 
 def trade(wanted: int, choices: Iterable[tuple[float, float | None]]) -> str:
@@ -114,6 +114,16 @@ def does_not_wait(server: str) -> str:
 def has_no_gpu(server: str) -> str:
     """Say that there is no such lease."""
     return f"{short(server)} has no GPU; see `labhub lease list`."
+
+
+def removed(server: str) -> str:
+    """Say that a start does not wait any more."""
+    return f"{short(server)} is out of the queue."
+
+
+def not_drained(device: str) -> str:
+    """Say that there is nothing to undo."""
+    return f"{short(device)} is not drained; see `labhub device list`."
 
 
 def released(server: str) -> str:

@@ -16,7 +16,10 @@ def test_without_mmdebstrap_the_sentence_is_all(tmp_path: Path) -> None:
         (tmp_path / tool).symlink_to(shutil.which(tool) or "")
     done = subprocess.run(
         [sys.executable, "-c", "from tests.lib.images import build; build('base', 'trixie')"],
-        env={"PATH": str(tmp_path), "DOCKER": "false", "LABHUB_PULL": "no"},
+        # A directory of its own, too: other builds of this host hold a lock in the common one.
+        env={
+            "PATH": str(tmp_path), "TMPDIR": str(tmp_path), "DOCKER": "false", "LABHUB_PULL": "no",
+        },
         cwd=ROOT, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {SENTENCE}\n")

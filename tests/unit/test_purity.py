@@ -24,6 +24,7 @@ PURE = (
     "hub_config/consistency.py",
     "hub_config/schema.py",
     "hub_config/values.py",
+    "hub_config/budget_values.py",
     "hub_config/sizes.py",
     "hub_config/keys.py",
     "hub_config/problems.py",

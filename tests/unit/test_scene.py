@@ -122,7 +122,7 @@ def test_the_board_shows_who_waits_in_their_order() -> None:
     assert [(each["waits_for"], each["asks_for"]) for each in found[:2]] == [
         ("1 GPU, 4 GiB", "2 h"), ("4 GiB", "no end"),
     ]  # fmt: skip
-    assert board.holder(board.name(WAITING.holder)) == WAITING.holder
+    assert Holder.of(WAITING.holder.text) == WAITING.holder
 
 
 def test_a_place_names_nobody_but_for_admins() -> None:
