@@ -122,7 +122,7 @@ def given(engine: FakeEngine, user: str) -> list[str]:
 def test_what_the_driver_says_is_what_an_admin_reads(lab: Lab) -> None:
     facts = {
         "places": 1, "model": H100, "memory_bytes": 80 << 30, "driver": DRIVER, "healthy": True,
-        "used_by_others": False, "why": "", "held_by": [],
+        "used_by_others": False, "why": "", "draining": False, "held_by": [],
     }  # fmt: skip
     assert json.loads(lab.cli("device", "list", "--json")) == [
         {"id": A, "used_bytes": 300 << 20, "busy_percent": 7, **facts},

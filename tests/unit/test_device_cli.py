@@ -57,9 +57,37 @@ def test_devices_for_people(lab: Path) -> None:
 
 def test_devices_for_programs(lab: Path) -> None:
     assert json.loads(labhub(lab, "device", "list", "--json").stdout) == [
-        {"id": A, "places": 1, "held_by": ["ada"]},
-        {"id": B, "places": 2, "held_by": ["bob/night"]},
+        {"id": A, "places": 1, "draining": False, "held_by": ["ada"]},
+        {"id": B, "places": 2, "draining": False, "held_by": ["bob/night"]},
     ]
+
+
+def test_a_drained_device(lab: Path) -> None:
+    assert labhub(lab, "lease", "drain", B).exit_code == 0
+    found = labhub(lab, "device", "list").stdout.splitlines()
+    assert [line.split() for line in found[2:]] == [
+        [B, "0", "of", "2", "bob/night"],
+        [f"{B}:", *["It", "is", "drained:", "nobody", "new", "gets", "it."]],
+    ]
+    facts = json.loads(labhub(lab, "device", "list", "--json").stdout)
+    assert [each["draining"] for each in facts] == [False, True]
+    assert labhub(lab, "lease", "drain", B, "--undo").exit_code == 0
+    again = labhub(lab, "lease", "drain", B, "--undo")
+    assert (again.exit_code, again.stderr) == (
+        1, f"Error: {B} is not drained; see `labhub device list`.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [("device", "list"), ("queue", "list"), ("lease", "drain", A)])
+def test_what_the_hub_wrote_is_damaged(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (lab / "status.json").write_text("{")
+    monkeypatch.setattr("hub_config.queue_cli.hub_runs", lambda _folder: True)
+    done = labhub(lab, *command)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: what the hub wrote about itself cannot be read (")
+    assert "Traceback" not in done.output
 
 
 KNOWN = Sight(
@@ -100,10 +128,10 @@ def test_what_the_driver_shows_for_programs(lab: Path) -> None:
     assert json.loads(labhub(lab, "device", "list", "--json").stdout) == [
         {"id": A, "places": 1, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
          "used_bytes": 1 << 30, "busy_percent": 37, "driver": "550.54.15", "healthy": True,
-         "used_by_others": False, "why": "", "held_by": ["ada"]},
+         "used_by_others": False, "why": "", "draining": False, "held_by": ["ada"]},
         {"id": B, "places": 2, "model": "NVIDIA A30", "memory_bytes": 24 << 30,
          "used_bytes": 0, "busy_percent": None, "driver": "550.54.15", "healthy": False,
-         "used_by_others": False, "why": quarantined(Health(Cause.XID, 79, 1)),
+         "used_by_others": False, "why": quarantined(Health(Cause.XID, 79, 1)), "draining": False,
          "held_by": ["bob/night"]},
     ]  # fmt: skip
 
