@@ -270,7 +270,7 @@ def test_what_others_leave_is_offered_and_it_is_said_why(
         expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
 
 
-def test_where_nothing_is_left_it_is_said_why(
+def test_where_nothing_is_left_it_is_said_why_and_one_waits(
     ada: Page, bob: Page, lab: Lab, artefacts: Path
 ) -> None:
     assert lab.api("POST", "users/bob/server", json={"cpus": 0.5}).status_code == 201
@@ -280,8 +280,12 @@ def test_where_nothing_is_left_it_is_said_why(
             "This machine has no memory left for servers: "
             "you wait until others have stopped theirs."
         )
-        expect(ada.get_by_role("button", name="Start")).to_have_count(0)
         assert complaints(ada, "spawn-none", artefacts) == []
+        ada.get_by_role("button", name="Start").click()
+        expect(ada.get_by_role("heading", name="1 of 1 in the queue")).to_be_visible()
+        assert complaints(ada, "waiting-for-memory", artefacts) == []
+        assert lab.api("DELETE", "users/bob/server").status_code == 204
+        expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
 
 
 def test_named_servers_from_the_first_to_the_last_day(ada: Page, lab: Lab, artefacts: Path) -> None:

@@ -58,7 +58,7 @@ def limits(lab: RealLab) -> tuple[float, int, int]:
 def _read(controller: str, container: str, name: str) -> str:
     place = Places().find(ROOT / controller, container)
     assert place is not None
-    file = place / name
+    file = Path(place) / name
     return file.read_text().strip() if file.exists() else ""
 
 
