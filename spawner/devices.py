@@ -83,7 +83,7 @@ def kept_back(devices: Iterable[Device], taken: Iterable[str]) -> int:
 
 def drained(devices: Iterable[Device], ids: Collection[str]) -> tuple[Device, ...]:
     """Return the devices, those with these ids marked as drained."""
-    return tuple(replace(each, draining=each.draining or each.id in ids) for each in devices)
+    return tuple(replace(each, draining=True) if each.id in ids else each for each in devices)
 
 
 def chosen(devices: Iterable[Device], ids: Collection[str]) -> tuple[Device, ...]:

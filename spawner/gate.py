@@ -185,11 +185,9 @@ class Gate:
 
     def _granted(self, records: Records, mine: Waiting) -> Granted | None:
         """Return what a start that waits gets now, None when it is not its turn."""
-        tickets = [mine if each.holder == mine.holder else each for each in records.tickets]
-        tickets += [] if mine in tickets else [mine]
-        found = turns(
-            self._look.scene(replace(records, tickets=tickets)), self._look.moment.timestamp()
-        )
+        tickets = {**{each.holder: each for each in records.tickets}, mine.holder: mine}
+        scene = self._look.scene(replace(records, tickets=tuple(tickets.values())))
+        found = turns(scene, self._look.moment.timestamp())
         return next((granted for each, granted in found if each.holder == mine.holder), None)
 
     def _waiting(self, start: Start, known: Waiting | None) -> Waiting:
@@ -234,13 +232,14 @@ class Gate:
         )
 
     def _pots(self, records: Records, holder: Holder) -> list[Pot]:
-        """Return all that a server of this holder has to fit into."""
+        """Return all that a server of this holder has to fit into. Others' tickets take nothing."""
+        mine = [each for each in records.tickets if each.holder.user == holder.user]
         return list(
             pots(
                 holder,
                 [
                     *(counted(run, self._look.whole) for run in records.runs),
-                    *map(scenes.wants, records.tickets),
+                    *map(scenes.wants, mine),
                     self._look.kept_back(records),
                 ],
                 self.entitlement,
@@ -257,4 +256,5 @@ def read(desk: "Desk") -> Records:
 
 def records_of(ledger: Ledger, desk: "Desk") -> Records:
     """Return the same within a transaction."""
-    return Records(ledger.open_runs(), ledger.tickets(), ledger.drains(), desk.room.used)
+    room = desk.room
+    return Records(ledger.open_runs(), ledger.tickets(), ledger.drains(), room.used, room.known)

@@ -8,19 +8,15 @@ from sqlalchemy.dialects import sqlite
 from spawner import rows
 from spawner.queue_ledger import QueueLedger
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
-from spawner.snapshot import Snapshot
+from spawner.snapshot import Whole
 from spawner.uses_ledger import UsesLedger
 
 RECEIPTS_PER_USER = 1000
+_OPEN_RUNS = Whole(rows.runs, rows.run_of_row, "began", "name")
 
 
 class Ledger(QueueLedger, UsesLedger):
     """What can be read and written in one transaction; good for nothing after it."""
-
-    def __init__(self, connection: sa.Connection, snapshot: Snapshot) -> None:
-        """Stand on the connection, with nothing written."""
-        super().__init__(connection)
-        self._snapshot = snapshot
 
     def begin(self, run: Run) -> None:
         """Note that a container of this name will be made. One that has ended stays ended."""
@@ -115,14 +111,7 @@ class Ledger(QueueLedger, UsesLedger):
 
     def open_runs(self) -> tuple[Run, ...]:
         """Return all runs that have not ended, oldest first."""
-        if self.written:  # it may not be kept
-            return self._all_open()
-        return self._snapshot.runs(self._connection, self._all_open)
-
-    def _all_open(self) -> tuple[Run, ...]:
-        return self._read(
-            sa.select(rows.runs).order_by(rows.runs.c.began, rows.runs.c.name), rows.run_of_row
-        )
+        return self._all(_OPEN_RUNS)
 
     def run(self, name: str) -> Run | None:
         """Return an open run."""

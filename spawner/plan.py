@@ -7,11 +7,12 @@ without delaying it (EASY backfill). Totals of groups and the machine's memory a
 way: now, and at each reserved start.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
 from spawner.lease import Lease, Scene, Ticket
+from spawner.runs import Holder
 
 # A session whose time is over, or has none, is expected to go on for so long at least.
 OVERTIME_SECONDS = 300.0
@@ -67,10 +68,11 @@ class Pot:
 class Plan:
     """Who has what, until when, and who has reserved what; changes as a decision goes on."""
 
-    def __init__(self, scene: Scene, now: float) -> None:
-        """Begin with the leases there are."""
+    def __init__(self, scene: Scene, now: float, *, guess: bool = True) -> None:
+        """Begin with the leases there are; `guess` when those end that have no limit."""
         self.now = now
-        self.places = list(_places(scene, now))
+        self._ends = {each.holder: ends(each, now, guess=guess) for each in scene.leases}
+        self.places = list(_places(scene, self._ends, now))
         self.free = [each for each in self.places if each.free_at <= now]
         self._scene = scene
         self._pots: dict[tuple[str, str], Pot] = {}
@@ -176,14 +178,17 @@ class Plan:
             pot = self._pots[key] = Pot(self._scene.caps[key])
             for lease in self._scene.leases:
                 if amount := lease.draws.get(key, 0):
-                    pot.add(amount, self.now, ends(lease, self.now))
+                    pot.add(amount, self.now, self._ends[lease.holder])
         return self._pots[key]
 
 
-def ends(lease: Lease, now: float) -> float:
-    """Return when a lease is over: by its limit; without one, after as long again as it was."""
+def ends(lease: Lease, now: float, *, guess: bool) -> float:
+    """Return when a lease is over: by its limit; without one, after as long again as it was.
+
+    Unless that is a `guess` too much: then never.
+    """
     if lease.until is None:
-        return now + max(now - lease.since, OVERTIME_SECONDS)
+        return now + max(now - lease.since, OVERTIME_SECONDS) if guess else inf
     return lease.until if lease.until > now else now + OVERTIME_SECONDS
 
 
@@ -191,12 +196,12 @@ def _length(ticket: Ticket) -> float:
     return inf if ticket.asked is None else ticket.asked
 
 
-def _places(scene: Scene, now: float) -> Iterator[Place]:
+def _places(scene: Scene, over: Mapping[Holder, float], now: float) -> Iterator[Place]:
     """Yield all places of devices that may get leases; those that leases have, and the free."""
     taken: dict[str, list[float]] = {}
     for lease in scene.leases:
         for name in lease.devices:
-            taken.setdefault(name, []).append(ends(lease, now))
+            taken.setdefault(name, []).append(over[lease.holder])
     for number, device in enumerate(scene.devices):
         if device.leasable:
             order = (device.places > 1, number)

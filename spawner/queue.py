@@ -118,7 +118,7 @@ def served(scene: Scene, now: float) -> list[Ticket]:
 
 def _eta(scene: Scene, until: list[Ticket], now: float) -> float | None:
     """Return when the last of these tickets starts if each takes all its time, and none leaves."""
-    plan = Plan(scene, now)
+    plan = Plan(scene, now, guess=False)
     moment = now
     for ticket in until:
         moment = plan.settle(ticket)
@@ -127,7 +127,7 @@ def _eta(scene: Scene, until: list[Ticket], now: float) -> float | None:
 
 def etas(scene: Scene, now: float) -> list[tuple[Ticket, float | None]]:
     """Return all tickets in their order, each with the moment at which it starts."""
-    plan = Plan(scene, now)
+    plan = Plan(scene, now, guess=False)
     found = ((ticket, plan.settle(ticket)) for ticket in served(scene, now))
     return [(ticket, moment if moment < float("inf") else None) for ticket, moment in found]
 

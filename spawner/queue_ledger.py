@@ -8,8 +8,12 @@ from sqlalchemy.dialects import sqlite
 from spawner import queue_rows
 from spawner.queue_rows import drains, tickets
 from spawner.runs import Holder
+from spawner.snapshot import Whole
 from spawner.transaction import Transaction
 from spawner.waiting import Drain, Waiting
+
+_TICKETS = Whole(tickets, queue_rows.waiting_of_row, "id")
+_DRAINS = Whole(drains, queue_rows.drain_of_row, "device")
 
 
 class QueueLedger(Transaction):
@@ -25,7 +29,10 @@ class QueueLedger(Transaction):
             .values(row)
             .on_conflict_do_update(
                 index_elements=["user", "server"],
-                set_={key: value for key, value in row.items() if key not in kept},
+                set_={
+                    **{key: value for key, value in row.items() if key not in kept},
+                    "stamp": queue_rows.STAMP,
+                },
             )
         )
 
@@ -60,7 +67,7 @@ class QueueLedger(Transaction):
 
     def tickets(self) -> tuple[Waiting, ...]:
         """Return all starts that wait, in the order of their coming."""
-        return self._read(sa.select(tickets).order_by(tickets.c.id), queue_rows.waiting_of_row)
+        return self._all(_TICKETS)
 
     def drain(self, drain: Drain) -> None:
         """Note that a device gets no new lease. One that is drained already stays as it is."""
@@ -78,7 +85,7 @@ class QueueLedger(Transaction):
 
     def drains(self) -> tuple[Drain, ...]:
         """Return the devices that are drained."""
-        return self._read(sa.select(drains).order_by(drains.c.device), queue_rows.drain_of_row)
+        return self._all(_DRAINS)
 
 
 def _of(holder: Holder) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,5 +1,6 @@
 """The tables of the queue, and how starts that wait and drained devices lie in them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ from spawner.rows import metadata, moment, moment_or_never, utc, utc_or_never
 from spawner.runs import Holder
 from spawner.waiting import Drain, Waiting
 
+STAMP = sa.func.random()
 tickets = sa.Table(
     "tickets",
     metadata,
@@ -24,6 +26,8 @@ tickets = sa.Table(
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("rank", sa.Integer, nullable=False),
     sa.Column("lost_at", sa.DateTime),
+    # Another number after each change, so that nobody need read again what is known.
+    sa.Column("stamp", sa.BigInteger, nullable=False, default=STAMP, onupdate=STAMP),
     sa.UniqueConstraint("user", "server"),
 )
 drains = sa.Table(
@@ -52,7 +56,7 @@ def row_of_waiting(waiting: Waiting) -> dict[str, Any]:
     }
 
 
-def waiting_of_row(row: sa.RowMapping) -> Waiting:
+def waiting_of_row(row: Mapping[str, Any]) -> Waiting:
     """Return a row as a start that waits; ValueError or TypeError when no labhub wrote it."""
     return Waiting(
         holder=Holder(row["user"], row["server"]),
@@ -74,6 +78,6 @@ def row_of_drain(drain: Drain) -> dict[str, Any]:
     return {"device": drain.device, "since": utc(drain.since), "actor": drain.actor}
 
 
-def drain_of_row(row: sa.RowMapping) -> Drain:
+def drain_of_row(row: Mapping[str, Any]) -> Drain:
     """Return a row as a drained device; ValueError or TypeError when no labhub wrote it."""
     return Drain(row["device"], moment(row["since"]), row["actor"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from spawner.place import Place
 from spawner.runs import Holder
+from spawner.scene import Known
 
 
 class LeftError(Exception):
@@ -53,6 +54,7 @@ class Room:
         # GPU-seconds that each user had lately, as of a moment.
         self.used: Mapping[str, float] = {}
         self.used_at: datetime | None = None
+        self.known = Known()
         # Those at whose start somebody looks now, whether it waits or not.
         self.lookers: set[Holder] = set()
         self._seats: dict[Holder, Seat] = {}

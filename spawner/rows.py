@@ -1,5 +1,6 @@
 """The tables of the store, and how runs and receipts lie in them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -118,7 +119,7 @@ def times_of_run(run: Run) -> dict[str, Any]:
     }
 
 
-def run_of_row(row: sa.RowMapping) -> Run:
+def run_of_row(row: Mapping[str, Any]) -> Run:
     """Return a row as a run; ValueError or TypeError when no labhub wrote it."""
     return Run(
         name=row["name"],
@@ -169,7 +170,7 @@ def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def receipt_of_row(row: sa.RowMapping) -> Receipt:
+def receipt_of_row(row: Mapping[str, Any]) -> Receipt:
     """Return a row as a receipt; ValueError or TypeError when no labhub wrote it."""
     return Receipt(
         run=row["run"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from spawner.admission import GPUS, MEASURES, InUse, Room, caps, counted
 from spawner.devices import Device, drained
 from spawner.lease import Draws, Lease, Scene, Ticket, rules
+from spawner.memo import Memo
 from spawner.quota import Quota, priority, totals
 from spawner.runs import Run
 from spawner.waiting import Drain, Waiting
@@ -18,14 +19,27 @@ if TYPE_CHECKING:
 _BY_WORD = {measure.plural: measure for measure in MEASURES}
 
 
+class Known:
+    """What the last scene was made of."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.leases: Memo[Run, InUse | None, Lease] = Memo()
+        self.tickets: Memo[Waiting, int, Ticket] = Memo()
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What the store says at one moment; `used`: device-seconds that each user had lately."""
+    """What the store says at one moment; `used`: device-seconds that each user had lately.
+
+    `known` makes the next scene quicker, and changes nothing about it.
+    """
 
     runs: Sequence[Run]
     tickets: Sequence[Waiting] = ()
     drains: Sequence[Drain] = ()
     used: Mapping[str, float] = field(default_factory=dict)
+    known: Known = field(default_factory=Known, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +64,24 @@ def scene(
     """
     found = caps(totals(config, config.quotas.groups, moment), replace(stock.room, gpus=None))
     named = {(owner, measure.plural): most for (owner, measure), most in found.items()}
+    names = tuple(named)
     again = {each.holder for each in records.tickets}
+    priorities = {each.groups: 0 for each in records.tickets}
+    for groups in priorities:
+        priorities[groups] = priority(config, groups, moment)
     return Scene(
         rules=rules(config.gpus),
         devices=drained(stock.devices, {each.device for each in records.drains}),
-        leases=[
-            _lease(run, {} if run.holder in again else draws(counted(run, whole), named))
-            for run in records.runs
-        ],
-        tickets=[
-            ticket(each, named, priority(config, each.groups, moment)) for each in records.tickets
-        ],
+        leases=records.known.leases.all(
+            names,
+            ((run, None if run.holder in again else counted(run, whole)) for run in records.runs),
+            lambda run, use: _lease(run, {} if use is None else draws(use, names)),
+        ),
+        tickets=records.known.tickets.all(
+            names,
+            ((each, priorities[each.groups]) for each in records.tickets),
+            lambda each, priority: ticket(each, names, priority),
+        ),
         caps=named,
         used=records.used,
     )

@@ -1,37 +1,89 @@
-"""The open runs as they were read last, for as long as nobody wrote anything.
+"""Whole tables as they were read last: nothing is read, or made out of rows, twice.
 
-Rounds read all of them again and again, and with many servers that is most of what a hub at rest
-does. SQLite counts what this connection changed, and knows whether another one changed anything
-(ref: https://www.sqlite.org/pragma.html#pragma_data_version).
+Rounds and decisions read the open runs and the queue again and again, and with many servers that
+is most of what a hub does. SQLite counts what this connection changed, and knows whether another
+one changed anything (ref: https://www.sqlite.org/pragma.html#pragma_data_version); while nobody
+did, nothing is read. After a change only rows that are new are made out, and where rows bear a
+stamp, only those are read.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
-from spawner.runs import Run
+T = TypeVar("T")
+Row = tuple[Any, ...]
+_DIALECT = sqlite.dialect()
+
+
+class Whole(Generic[T]):
+    """A whole table in its order, and what one row of it is.
+
+    Where rows have an `id` and a `stamp`, each change gives a row another stamp.
+    """
+
+    def __init__(
+        self, table: sa.Table, reader: Callable[[Mapping[str, Any]], T], *order: str
+    ) -> None:
+        """Prepare the reading: most of what SQLAlchemy does for a row is the same for all."""
+        everything, by = sa.select(table), [table.c[name] for name in order]
+        self._stamped = "stamp" in table.c
+        if self._stamped:
+            self._marks = _sql(sa.select(table.c.id, table.c.stamp).order_by(*by))
+            self._one = _sql(everything.where(table.c.id == sa.bindparam("id")))
+        else:
+            self._marks = _sql(everything.order_by(*by))
+        types = ((each.name, each.type.dialect_impl(_DIALECT)) for each in table.columns)
+        self._columns = [(name, kind.result_processor(_DIALECT, None)) for name, kind in types]
+        self._reader = reader
+
+    def read(self, driver: Any, known: Mapping[Row, T]) -> dict[Row, T]:  # noqa: ANN401 - sqlite3
+        """Return what the table holds, by what tells each row from all others and from its past.
+
+        `known` is what an earlier reading returned. ValueError or TypeError when no labhub wrote
+        a row.
+        """
+        # All at once: a statement that is left half read would keep the file locked.
+        marks = driver.execute(self._marks).fetchall()
+        return {mark: known.get(mark) or self._made(driver, mark) for mark in marks}
+
+    def _made(self, driver: Any, mark: Row) -> T:  # noqa: ANN401 - sqlite3
+        row = driver.execute(self._one, mark[:1]).fetchone() if self._stamped else mark
+        pairs = zip(self._columns, row, strict=True)
+        return self._reader(
+            {name: value if made is None else made(value) for (name, made), value in pairs}
+        )
 
 
 class Snapshot:
-    """What one reading of a store found. The store's lock guards it."""
+    """What the last readings of one store found. The store's lock guards it."""
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._state: tuple[object, ...] = ()
-        self._runs: tuple[Run, ...] = ()
+        self._states: dict[Whole[Any], tuple[object, ...]] = {}
+        self._rows: dict[Whole[Any], dict[Row, Any]] = {}
+        self._found: dict[Whole[Any], tuple[Any, ...]] = {}
 
-    def runs(
-        self, connection: sa.Connection, read: Callable[[], tuple[Run, ...]]
-    ) -> tuple[Run, ...]:
-        """Return what `read` returns, in a transaction that has written nothing so far."""
-        if (state := _state(connection)) != self._state:
-            self._runs, self._state = read(), state
-        return self._runs
+    def read(self, connection: sa.Connection, whole: Whole[T], *, kept: bool) -> tuple[T, ...]:
+        """Return what a table holds; unless that is `kept`, it may yet be undone."""
+        driver: Any = connection.connection.driver_connection
+        state = _state(connection, driver)
+        if state == self._states.get(whole):
+            return self._found[whole]
+        rows = self._rows[whole] = whole.read(driver, self._rows.get(whole, {}))
+        found = tuple(rows.values())
+        if kept:
+            self._found[whole], self._states[whole] = found, state
+        return found
 
 
-def _state(connection: sa.Connection) -> tuple[object, ...]:
+def _sql(statement: sa.Select[Any]) -> str:
+    return str(statement.compile(dialect=_DIALECT))
+
+
+def _state(connection: sa.Connection, driver: Any) -> tuple[object, ...]:  # noqa: ANN401 - sqlite3
     """Return what is another value after any change. What was undone counts as one."""
-    driver: Any = connection.connection.driver_connection
     others = connection.exec_driver_sql("PRAGMA data_version").scalar()
     return driver, driver.total_changes, others

@@ -19,9 +19,9 @@ UNCLAIMED = (
 
 
 def position(place: int, wanted: int, eta_seconds: float | None) -> str:
-    """Say where in the queue a start is, and when it begins at the latest."""
+    """Say where in the queue a start is, and when it begins; people may leave early, or come."""
     what = "a GPU is" if wanted == 1 else f"{gpus(wanted)} are" if wanted else "memory is"
-    when = f": {UNKNOWN}" if eta_seconds is None else f" in {span(eta_seconds)} at the latest"
+    when = f": {UNKNOWN}" if eta_seconds is None else f" in about {span(eta_seconds)}"
     taken = "There is no room now" if not wanted else "No GPU is free for you now"
     where = "You are next" if place == 1 else f"You are number {place} in the queue"
     return f"{taken}. {where}; {what} yours{when}."

@@ -47,6 +47,7 @@ PURE = (
     "spawner/runs.py",
     "spawner/lapse.py",
     "spawner/lease.py",
+    "spawner/memo.py",
     "spawner/order.py",
     "spawner/plan.py",
     "spawner/queue.py",

@@ -129,8 +129,8 @@ def test_a_place_names_nobody_but_for_admins() -> None:
     place = Place(2, NOW.timestamp() + 60, LINE)
     assert place.shown(NOW.timestamp()) == {
         "position": 2, "waiting": 2, "gpus": 0, "eta_seconds": 60.0,
-        "sentence": "There is no room now. You are number 2 in the queue; memory is yours in 1 min "
-        "at the latest.",
+        "sentence": "There is no room now. You are number 2 in the queue; memory is yours in "
+        "about 1 min.",
         "ahead": [{"text": "1 GPU for 2 h, waiting since 5 min"}],
     }  # fmt: skip
     [ahead] = place.shown(NOW.timestamp(), names=True)["ahead"]
