@@ -88,9 +88,16 @@
     part("lab-title").textContent = words.title;
     document.title = `It starts now · ${words.page}`;
     cancel.textContent = words.cancel;
-    if ("Notification" in window && Notification.permission === "granted") {
-      const note = new Notification("Your server starts now", { body: "It is your turn: come back to the page, or others get your GPU.", tag: room.dataset.queue });
+    notify(part("without-gpu").hidden ? "It is your turn." : "It is your turn: come back to the page, or others get your GPU.");
+  };
+
+  const notify = (body) => {
+    if (!("Notification" in window) || Notification.permission !== "granted") return;
+    try {
+      const note = new Notification("Your server starts now", { body, tag: room.dataset.queue });
       note.onclick = () => { window.focus(); note.close(); };
+    } catch {
+      // Chrome on phones lets no page do this; the title says it there.
     }
   };
 

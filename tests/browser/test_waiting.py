@@ -95,6 +95,31 @@ def test_one_waits_until_the_other_stops(lab: Lab, bob: Page, artefacts: Path) -
     expect(bob).to_have_url(re.compile(r"/user/bob/"), timeout=WAIT_MS)
 
 
+def test_who_asked_for_it_is_told_by_the_browser(lab: Lab, bob: Page) -> None:
+    told: list[str] = []
+    bob.expose_function("told", lambda text: told.append(text))  # noqa: PLW0108 - no built-in
+    bob.evaluate(
+        """() => {
+            window.Notification = class extends Notification {
+                constructor(title, options) {
+                    super(title, options);
+                    told(`${title}: ${options.body}`);
+                }
+            };
+        }"""
+    )
+    ask = bob.get_by_role("button", name="Tell me when it starts")
+    expect(ask).to_be_visible()
+    bob.context.grant_permissions(["notifications"])
+    ask.click()
+    expect(ask).to_be_hidden()
+    lab.api("DELETE", "users/ada/server")
+    expect(bob).to_have_url(re.compile(r"/user/bob/"), timeout=WAIT_MS)
+    assert told == [
+        "Your server starts now: It is your turn: come back to the page, or others get your GPU."
+    ]
+
+
 def test_one_leaves_the_queue(lab: Lab, bob: Page) -> None:
     bob.get_by_role("button", name="Leave the queue").click()
     expect(bob.get_by_role("heading", name="Your server")).to_be_visible(timeout=WAIT_MS)

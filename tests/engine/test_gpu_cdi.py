@@ -25,6 +25,7 @@ NUMBERS = "cpus: 0.5, memory: 256 MiB, shm: 16 MiB, pids: 64, gpus: 2"
 # Who wants how many; together as many as there are.
 WISHES = {"ada": 1, "ben": 1, "cleo": 2, "dan": 0}
 ALL = range(COUNT)
+CROWD = tuple(f"u{number}" for number in range(10))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,25 @@ def stories_on_failure(
             print(f"--- {each.name} {each.status}\n{each.logs(tail=40).decode(errors='replace')}")
         if "lab" in request.fixturenames:
             print(request.getfixturevalue("lab").logs())
+
+
+@pytest.fixture
+def crowd(lab: RealLab) -> Iterator[RealLab]:
+    """The same labhub with ten people instead, all GPUs free; afterwards it is as it was."""
+    for name in WISHES:
+        lab.stop_server(name)
+    for name in CROWD:
+        lab.add_person(name)
+    yield lab
+    for name in CROWD:
+        lab.stop_server(name)
+    for name, count in WISHES.items():
+        lab.api("POST", f"users/{name}/server", json={"gpus": count})
+
+
+def in_line(lab: RealLab) -> list[str]:
+    """Return who waits, the next one first."""
+    return [each["user"] for each in json.loads(lab.cli("queue", "list", "--json"))]
 
 
 def leases(lab: RealLab) -> dict[str, list[int]]:
@@ -152,6 +172,21 @@ def test_a_gpu_that_is_gone_when_its_server_starts_is_said_and_given_back(
         assert "ada" not in leases(lab)
     assert lab.api("POST", "users/ada/server", json={"gpus": 1}).status_code == 201
     assert leases(lab)["ada"] == [mine]
+
+
+def test_ten_people_and_four_gpus(crowd: RealLab, client: docker.DockerClient) -> None:
+    answers = [crowd.api("POST", f"users/{name}/server", json={"gpus": 1}) for name in CROWD]
+    assert [each.status_code for each in answers] == [201] * COUNT + [202] * 6
+    wait_until(lambda: in_line(crowd) == list(CROWD[COUNT:]), "six in line, as they came")
+    for leaves, comes in zip(CROWD[:6], CROWD[COUNT:], strict=True):
+        [freed] = leases(crowd)[leaves]
+        crowd.stop_server(leaves)
+        wait_until(lambda comes=comes: crowd.said().get(comes) == "ready", f"the turn of {comes}")
+        mine = leases(crowd)
+        assert mine[comes] == [freed]
+        assert reach(crowd, client) == {name: only(*numbers) for name, numbers in mine.items()}
+    assert sorted(number for numbers in mine.values() for number in numbers) == list(ALL)
+    assert in_line(crowd) == []
 
 
 @pytest.mark.parametrize(
