@@ -4,6 +4,7 @@
 engine_started=no
 left=no
 builder=
+beside=
 
 begin_run() {
     LABHUB_TEST_RUN=$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -11,6 +12,7 @@ begin_run() {
     LABHUB_TEST_STATE=$work
     export LABHUB_TEST_RUN LABHUB_TEST_STATE
     : >"$work/instances"
+    : >"$work/table"
     trap leave_nothing_behind EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -26,6 +28,7 @@ leave_nothing_behind() {
     [ "$left" = no ] || return 0
     left=yes
     trap '' INT TERM HUP
+    [ -z "$beside" ] || { kill -INT -- "-$beside" && wait "$beside"; } 2>/dev/null || :
     [ -z "$builder" ] || { kill -TERM -- "-$builder" && wait "$builder"; } 2>/dev/null || :
     if needs_engine && [ -e "$work/images" ]; then
         echo
