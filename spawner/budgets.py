@@ -11,17 +11,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from spawner.budget import Account, Level, Standing, accounts, budgets, earliest, tightest
 from spawner.messages import budgets as messages
-from spawner.quota import Person, Quota, at_the_lab, effective
+from spawner.quota import Person, Quota
 from spawner.runs import Run
 from spawner.store import Ledger, Store, StoreError
 from spawner.usage import Span
-
-if TYPE_CHECKING:
-    from hub_config.schema import Config
 
 # A clock that is set by more than this between two rounds has jumped; others are only put right.
 JUMP_SECONDS = 60
@@ -29,15 +25,10 @@ JUMP_SECONDS = 60
 log = logging.getLogger(__name__)
 
 
-def refusal(ledger: Ledger, config: "Config", person: Person, moment: datetime) -> str:
+def refusal(ledger: Ledger, allowed: Quota, person: Person, local: datetime) -> str:
     """Say why a person's server with GPUs may not begin, "" when it may."""
-    used_up = [
-        each
-        for each in read(
-            ledger, effective(config, person, moment), person, at_the_lab(config, moment)
-        )
-        if each.level is Level.USED_UP
-    ]
+    found = read(ledger, allowed, person, local)
+    used_up = [each for each in found if each.level is Level.USED_UP]
     account = tightest(used_up)
     return "" if account is None else messages.refused(account)
 

@@ -5,7 +5,7 @@ of any number of starts at once each sees all that came before it. What has to w
 ticket in the same transaction, and whoever waits comes back here when it is called.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from spawner.admission import (
     Refused,
     Room,
     admit,
-    counted,
     in_time,
     pots,
     tightest,
@@ -32,7 +31,7 @@ from spawner.lease import Granted, Scene
 from spawner.offer import Shares, session_lengths
 from spawner.options import MEMORY_FITTING_BYTES, Choice, choose
 from spawner.queue import turns, what_if
-from spawner.quota import Person, Quota, effective, priority, totals
+from spawner.quota import Person, Quota, at_the_lab, effective, priority, totals
 from spawner.runs import Holder, Run
 from spawner.scene import Records, Stock
 from spawner.store import Ledger
@@ -151,8 +150,8 @@ class Gate:
         """Let nobody begin with a GPU who has used up their GPU time."""
         if not wanted.gpus:
             return
-        look = self._look
-        if sentence := budgets.refusal(ledger, look.config, self._person, look.moment):
+        local = at_the_lab(self._look.config, self._look.moment)
+        if sentence := budgets.refusal(ledger, self.entitlement, self._person, local):
             raise NotAdmittedError(sentence)
 
     def left(self, holder: Holder) -> dict[Measure, Pot]:
@@ -185,8 +184,7 @@ class Gate:
 
     def _granted(self, records: Records, mine: Waiting) -> Granted | None:
         """Return what a start that waits gets now, None when it is not its turn."""
-        tickets = {**{each.holder: each for each in records.tickets}, mine.holder: mine}
-        scene = self._look.scene(replace(records, tickets=tuple(tickets.values())))
+        scene = self._look.scene(replace(records, tickets=_joined(records.tickets, mine)))
         found = turns(scene, self._look.moment.timestamp())
         return next((granted for each, granted in found if each.holder == mine.holder), None)
 
@@ -238,7 +236,7 @@ class Gate:
             pots(
                 holder,
                 [
-                    *(counted(run, self._look.whole) for run in records.runs),
+                    *scenes.uses(records, self._look.whole),
                     *map(scenes.wants, mine),
                     self._look.kept_back(records),
                 ],
@@ -247,6 +245,12 @@ class Gate:
                 self._look.room(records),
             )
         )
+
+
+def _joined(tickets: Sequence[Waiting], mine: Waiting) -> list[Waiting]:
+    """Return the tickets with this one in place of the one its holder has, or else at the end."""
+    place = next((n for n, each in enumerate(tickets) if each.holder == mine.holder), len(tickets))
+    return [*tickets[:place], mine, *tickets[place + 1 :]]
 
 
 def read(desk: "Desk") -> Records:

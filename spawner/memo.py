@@ -1,35 +1,37 @@
-"""What was made of things the last time, for those that are the same ones and about the same. Pure.
+"""What was made of a row of things the last time, for those that are the same ones still. Pure.
 
-Most of a long queue is at the next decision what it was at the last.
+Most of a long queue is at the next decision what it was at the last: one came, left or changed.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import is_
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
-A = TypeVar("A")
 V = TypeVar("V")
 
 
-class Memo(Generic[K, A, V]):
+class Memo(Generic[K, V]):
     """One last time. Threads may use it at once: it may be forgotten what one of them made."""
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._last: tuple[Hashable, dict[int, tuple[K, A, V]]] = None, {}
+        self._last: tuple[Hashable, Sequence[K], list[V]] = None, (), []
 
-    def all(
-        self, given: Hashable, things: Iterable[tuple[K, A]], make: Callable[[K, A], V]
-    ) -> list[V]:
-        """Return what is made of each thing and what is about it; `given` is the same for all."""
-        before, known = self._last
+    def all(self, things: Sequence[K], given: Hashable, make: Callable[[K], V]) -> list[V]:
+        """Return what is made of each thing; `given` is all that `make` depends on besides."""
+        before, known, made = self._last
         if before != given:
-            known = {}
-        kept = {}
-        for thing, about in things:
-            entry = known.get(id(thing))  # kept with the thing itself, so nothing else has its id
-            if entry is None or entry[0] is not thing or entry[1] != about:
-                entry = thing, about, make(thing, about)
-            kept[id(thing)] = entry
-        self._last = given, kept
-        return [made for _, _, made in kept.values()]
+            known, made = (), []
+        first = _same(things, known)
+        last = min(_same(reversed(things), reversed(known)), min(len(things), len(known)) - first)
+        middle = [make(each) for each in things[first : len(things) - last]]
+        found = [*made[:first], *middle, *made[len(made) - last :]]
+        self._last = given, things, found
+        return found
+
+
+def _same(these: Iterable[K], those: Iterable[K]) -> int:
+    """Return how many of these are, from the first on, the very same as those."""
+    same = list(map(is_, these, those))
+    return same.index(False) if False in same else len(same)

@@ -30,6 +30,7 @@ STEPS: dict[int, tuple[str, ...]] = {
     4: (  # how it came to them; and the queue
         "ALTER TABLE runs ADD COLUMN late BOOLEAN DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN offered DATETIME",
+        "ALTER TABLE runs ADD COLUMN stamp BIGINT DEFAULT '0' NOT NULL",
     ),
     5: (  # which budget of GPU time ended it
         "ALTER TABLE runs ADD COLUMN spent JSON",

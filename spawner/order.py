@@ -50,10 +50,7 @@ def _cost(asked: float | None) -> float:
 def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     """Return the tickets that have waited too long for a score to matter, the first one first."""
     step = scene.rules.reserve_after
-    late = [each for each in tickets if _is_late(each, now - step)]
+    bound = now - step
+    # whom an admin put first stands at its head
+    late = [e for e in tickets if e.rank > 0 or (e.rank == 0 and e.since <= bound)]
     return sorted(late, key=lambda each: (-each.rank, each.since - each.priority * step))
-
-
-def _is_late(ticket: Ticket, bound: float) -> bool:
-    """Say whether a ticket stands in the line; whom an admin put first does, at its head."""
-    return ticket.rank > 0 or (ticket.rank == 0 and ticket.since <= bound)

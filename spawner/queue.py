@@ -57,17 +57,14 @@ def turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
         done.add(ticket.holder)
         if granted is not None:
             yield ticket, granted
-    if done:
-        tickets = [each for each in tickets if each.holder not in done]
-    yield from _by_rank(scene, plan, tickets)
+    if plan.may_fit(tickets):
+        yield from _by_rank(scene, plan, [each for each in tickets if each.holder not in done])
 
 
 def _by_rank(
     scene: Scene, plan: Plan, tickets: Sequence[Ticket]
 ) -> Iterator[tuple[Ticket, Granted]]:
     """Yield the tickets that start by the ranking, or in the gaps before a reserved start."""
-    if not plan.may_fit(tickets):
-        return
     reserved, devices_only = False, all(each.wanted for each in tickets)
     for ticket in ranked(scene, tickets, plan.now):
         if devices_only and not plan.free:

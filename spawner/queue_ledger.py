@@ -13,6 +13,12 @@ from spawner.transaction import Transaction
 from spawner.waiting import Drain, Waiting
 
 _TICKETS = Whole(tickets, queue_rows.waiting_of_row, "id")
+_NEW = sqlite.insert(tickets)
+_KEPT = ("id", "user", "server", "since", "rank")
+_WAIT = _NEW.on_conflict_do_update(
+    index_elements=["user", "server"],
+    set_={each.name: each for each in _NEW.excluded if each.name not in _KEPT},
+)
 _DRAINS = Whole(drains, queue_rows.drain_of_row, "device")
 
 
@@ -22,19 +28,7 @@ class QueueLedger(Transaction):
     def wait(self, waiting: Waiting) -> None:
         """Note that a start waits. One that waits already keeps its place, and since when."""
         self._write("wait")
-        row = queue_rows.row_of_waiting(waiting)
-        kept = ("user", "server", "since", "rank")
-        self._connection.execute(
-            sqlite.insert(tickets)
-            .values(row)
-            .on_conflict_do_update(
-                index_elements=["user", "server"],
-                set_={
-                    **{key: value for key, value in row.items() if key not in kept},
-                    "stamp": queue_rows.STAMP,
-                },
-            )
-        )
+        self._connection.execute(_WAIT, queue_rows.row_of_waiting(waiting))
 
     def leave(self, holder: Holder) -> bool:
         """Note that the holder's start waits no more; False when it did not."""

@@ -5,11 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from spawner.rows import metadata, moment, moment_or_never, utc, utc_or_never
+from spawner.rows import metadata, moment, moment_or_never, stamp, utc, utc_or_never
 from spawner.runs import Holder
 from spawner.waiting import Drain, Waiting
 
-STAMP = sa.func.random()
 tickets = sa.Table(
     "tickets",
     metadata,
@@ -26,8 +25,7 @@ tickets = sa.Table(
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("rank", sa.Integer, nullable=False),
     sa.Column("lost_at", sa.DateTime),
-    # Another number after each change, so that nobody need read again what is known.
-    sa.Column("stamp", sa.BigInteger, nullable=False, default=STAMP, onupdate=STAMP),
+    stamp(),
     sa.UniqueConstraint("user", "server"),
 )
 drains = sa.Table(

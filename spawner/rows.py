@@ -10,6 +10,15 @@ import sqlalchemy as sa
 from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 
 metadata = sa.MetaData()
+STAMP = sa.func.random()
+
+
+def stamp() -> sa.Column[int]:
+    """Return a column with another number after each change: what is known need not be read."""
+    kept = {"default": STAMP, "onupdate": STAMP, "server_default": "0"}
+    return sa.Column("stamp", sa.BigInteger, nullable=False, **kept)
+
+
 schema = sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False))
 runs = sa.Table(
     "runs",
@@ -42,6 +51,7 @@ runs = sa.Table(
     sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("warned_at", sa.DateTime),
     sa.Column("spent", sa.JSON(none_as_null=True)),
+    stamp(),
     sa.Index("runs_of_holder", "user", "server"),
 )
 receipts = sa.Table(

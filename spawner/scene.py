@@ -24,8 +24,9 @@ class Known:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self.leases: Memo[Run, InUse | None, Lease] = Memo()
-        self.tickets: Memo[Waiting, int, Ticket] = Memo()
+        self.uses: Memo[Run, InUse] = Memo()
+        self.leases: Memo[Run, Lease] = Memo()
+        self.tickets: Memo[Waiting, Ticket] = Memo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class Stock:
     room: Room
 
 
+def uses(records: Records, whole: Callable[[Run], Quota]) -> list[InUse]:
+    """Return what the open runs count for; `whole` says what the person of a run may have."""
+    unnoted = tuple(whole(run) for run in records.runs if not run.pids)
+    return records.known.uses.all(records.runs, unnoted, lambda run: counted(run, whole))
+
+
 def scene(
     config: "Config",
     stock: Stock,
@@ -65,22 +72,25 @@ def scene(
     found = caps(totals(config, config.quotas.groups, moment), replace(stock.room, gpus=None))
     named = {(owner, measure.plural): most for (owner, measure), most in found.items()}
     names = tuple(named)
-    again = {each.holder for each in records.tickets}
-    priorities = {each.groups: 0 for each in records.tickets}
-    for groups in priorities:
-        priorities[groups] = priority(config, groups, moment)
+    waits = {each.holder for each in records.tickets}
+    again = frozenset(run.holder for run in records.runs if run.holder in waits)
+    unnoted = tuple(whole(run) for run in records.runs if not run.pids)
+    of_groups = {each.groups for each in records.tickets}
+    priorities = {groups: priority(config, groups, moment) for groups in of_groups}
     return Scene(
         rules=rules(config.gpus),
         devices=drained(stock.devices, {each.device for each in records.drains}),
         leases=records.known.leases.all(
-            names,
-            ((run, None if run.holder in again else counted(run, whole)) for run in records.runs),
-            lambda run, use: _lease(run, {} if use is None else draws(use, names)),
+            records.runs,
+            (names, again, unnoted),
+            lambda run: _lease(
+                run, {} if run.holder in again else draws(counted(run, whole), names)
+            ),
         ),
         tickets=records.known.tickets.all(
-            names,
-            ((each, priorities[each.groups]) for each in records.tickets),
-            lambda each, priority: ticket(each, names, priority),
+            records.tickets,
+            (names, frozenset(priorities.items())),
+            lambda each: ticket(each, names, priorities[each.groups]),
         ),
         caps=named,
         used=records.used,

@@ -21,7 +21,7 @@ _DIALECT = sqlite.dialect()
 class Whole(Generic[T]):
     """A whole table in its order, and what one row of it is.
 
-    Where rows have an `id` and a `stamp`, each change gives a row another stamp.
+    Where rows bear a `stamp`, each change gives a row another one.
     """
 
     def __init__(
@@ -31,8 +31,9 @@ class Whole(Generic[T]):
         everything, by = sa.select(table), [table.c[name] for name in order]
         self._stamped = "stamp" in table.c
         if self._stamped:
-            self._marks = _sql(sa.select(table.c.id, table.c.stamp).order_by(*by))
-            self._one = _sql(everything.where(table.c.id == sa.bindparam("id")))
+            [key] = table.primary_key.columns
+            self._marks = _sql(sa.select(key, table.c.stamp).order_by(*by))
+            self._one = _sql(everything.where(key == sa.bindparam("key")))
         else:
             self._marks = _sql(everything.order_by(*by))
         types = ((each.name, each.type.dialect_impl(_DIALECT)) for each in table.columns)
@@ -47,7 +48,8 @@ class Whole(Generic[T]):
         """
         # All at once: a statement that is left half read would keep the file locked.
         marks = driver.execute(self._marks).fetchall()
-        return {mark: known.get(mark) or self._made(driver, mark) for mark in marks}
+        new = {mark: self._made(driver, mark) for mark in set(marks).difference(known)}
+        return dict(zip(marks, map({**known, **new}.__getitem__, marks), strict=True))
 
     def _made(self, driver: Any, mark: Row) -> T:  # noqa: ANN401 - sqlite3
         row = driver.execute(self._one, mark[:1]).fetchone() if self._stamped else mark
@@ -69,7 +71,7 @@ class Snapshot:
     def read(self, connection: sa.Connection, whole: Whole[T], *, kept: bool) -> tuple[T, ...]:
         """Return what a table holds; unless that is `kept`, it may yet be undone."""
         driver: Any = connection.connection.driver_connection
-        state = _state(connection, driver)
+        state = _state(driver)
         if state == self._states.get(whole):
             return self._found[whole]
         rows = self._rows[whole] = whole.read(driver, self._rows.get(whole, {}))
@@ -83,7 +85,7 @@ def _sql(statement: sa.Select[Any]) -> str:
     return str(statement.compile(dialect=_DIALECT))
 
 
-def _state(connection: sa.Connection, driver: Any) -> tuple[object, ...]:  # noqa: ANN401 - sqlite3
+def _state(driver: Any) -> tuple[object, ...]:  # noqa: ANN401 - a connection of sqlite3
     """Return what is another value after any change. What was undone counts as one."""
-    others = connection.exec_driver_sql("PRAGMA data_version").scalar()
+    others = driver.execute("PRAGMA data_version").fetchone()
     return driver, driver.total_changes, others

@@ -197,6 +197,7 @@ def test_a_start_with_gpus_is_refused_while_nothing_is_left(
     store: Store, hours: float, person: Person, *, refused: bool
 ) -> None:
     moment = NOON + timedelta(hours=hours)
-    sentence = store.transact(lambda ledger: budgets.refusal(ledger, CONFIG, person, moment))
+    allowed = effective(CONFIG, person, moment)
+    sentence = store.transact(lambda ledger: budgets.refusal(ledger, allowed, person, moment))
     assert ("It begins anew on Monday, 2026-12-07, 00:00" in sentence) is refused
     assert bool(sentence) is refused

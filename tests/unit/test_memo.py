@@ -15,34 +15,27 @@ class Thing:
     number: int
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 1),
-            st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 1)), max_size=4),
-        ),
-        max_size=5,
-    )
+SAME = [Thing(number) for number in range(4)]
+ROWS = st.lists(
+    st.one_of(st.sampled_from(SAME), st.builds(Thing, number=st.integers(0, 3))), max_size=6
 )
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), ROWS), max_size=6))
 def test_it_never_says_anything_but_what_would_be_made(
-    calls: list[tuple[int, list[tuple[int, bool, int]]]],
+    calls: list[tuple[int, list[Thing]]],
 ) -> None:
-    memo: Memo[Thing, int, tuple[int, int, int]] = Memo()
-    same = [Thing(number) for number in range(4)]
-    for given_to_all, wanted in calls:
-        chosen = {number: (is_new, about) for number, is_new, about in wanted}
-        things = [
-            (Thing(number) if is_new else same[number], about)
-            for number, (is_new, about) in chosen.items()
-        ]
-        made = memo.all(given_to_all, things, lambda t, a, g=given_to_all: (g, t.number, a))
-        assert made == [(given_to_all, thing.number, about) for thing, about in things]
+    memo: Memo[Thing, tuple[int, int]] = Memo()
+    for about_all, things in calls:
+        made = memo.all(things, about_all, lambda each, about=about_all: (about, each.number))
+        assert made == [(about_all, each.number) for each in things]
 
 
-def test_the_same_things_are_made_once() -> None:
-    memo: Memo[Thing, int, object] = Memo()
-    things = [(Thing(1), 0), (Thing(2), 0)]
-    first = memo.all("all", things, lambda *_: object())
-    second = memo.all("all", [(things[0][0], 0), (things[1][0], 1)], lambda *_: object())
-    assert second[0] is first[0]
-    assert second[1] is not first[1]
+def test_only_what_is_new_in_the_middle_is_made() -> None:
+    memo: Memo[Thing, object] = Memo()
+    first, second, third, fourth = SAME
+    before = memo.all([first, second, third], "all", lambda _: object())
+    after = memo.all([first, fourth, Thing(2), third], "all", lambda _: object())
+    assert (after[0], after[3]) == (before[0], before[2])
+    assert len(set(map(id, before + after))) == 5
+    assert memo.all([first], "others", lambda _: object()) != before[:1]
