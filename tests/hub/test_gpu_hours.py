@@ -27,7 +27,7 @@ quotas:
   default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2%s}
 """
 # Each test has a person of its own, who has used nothing yet.
-PEOPLE = ("ada", "bob", "cleo", "dan", "eve")
+PEOPLE = ("ada", "bob", "cleo", "dan", "eve", "fay")
 UNUSED = list(PEOPLE)
 # A month and a week that both began a moment ago would be no place for what was used before.
 BOTH = "gpu_hours: {week: %g, month: %g}"
@@ -125,14 +125,16 @@ def test_who_has_used_it_up_starts_without_a_gpu(lab: Lab, user: str) -> None:
     assert shown(lab, user)["gpu_warning"] == ""
 
 
-def test_what_was_used_and_is_left_stands_on_the_home_page(lab: Lab, user: str) -> None:
+@pytest.mark.parametrize("page", ["home", "spawn"])
+def test_what_was_used_and_is_left_stands_on_the_page(lab: Lab, user: str, page: str) -> None:
+    person = lab.login(user)
     rules(lab, None)
-    assert "GPU time" not in home(lab, user)
+    assert "GPU time" not in words(person.get(f"/hub/{page}"))
     rules(lab, 0.01)
     use(lab, user, 20)
-    page = home(lab, user)
+    text = words(person.get(f"/hub/{page}"))
     for period in ("week", "month"):
-        assert f"GPU time: 20 s of 36 s used this {period}, 16 s left until " in page
+        assert f"GPU time: 20 s of 36 s used this {period}, 16 s left until " in text
 
 
 def test_a_server_is_told_goes_on_for_a_while_and_ends_with_a_receipt(lab: Lab, user: str) -> None:
