@@ -31,13 +31,19 @@ def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     """Return the tickets by priority and score, the next one first."""
     half_life = scene.rules.half_life
     costs = {user: 1.0 + seconds / half_life for user, seconds in scene.used.items()}
-    keyed = []
-    for index, ticket in enumerate(tickets):
-        cost = _cost(ticket.asked) * costs.get(ticket.holder.user, 1.0)
-        score = (1.0 + now - ticket.since) / cost
-        keyed.append((-ticket.rank, -ticket.priority, -score, ticket.since, index))
+    came = now + 1.0
+    keyed = [
+        (
+            -each.rank,
+            -each.priority,
+            (each.since - came) / _cost(each.asked) / costs.get(each.holder.user, 1.0),
+            each.since,
+            index,
+        )
+        for index, each in enumerate(tickets)
+    ]
     keyed.sort()
-    return [tickets[index] for *_, index in keyed]
+    return [tickets[key[-1]] for key in keyed]
 
 
 @lru_cache(maxsize=65536)

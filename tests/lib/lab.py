@@ -12,7 +12,6 @@ real hub_config/jupyterhub_config.py; when the block fails, the ends of all logs
 
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.lib.instance_dir import DEFAULT_CONFIG, InstanceDir
 from tests.lib.node import ROOT, proxy_path
 from tests.lib.person import TIMEOUT_SECONDS, Person, words
 from tests.lib.processes import Process, listens
+from tests.lib.warm import WarmChild
 
 PASSWORD = "correct horse battery staple"  # the tests' own, for accounts that live for seconds
 CONFIG = ROOT / "tests" / "lib" / "lab_config.py"
@@ -159,14 +159,16 @@ class Lab:
     # use
 
     def run(self, *argv: str, text: str = "", check: bool = True) -> str:
-        """Run a command in the instance's environment and return what it printed."""
-        done = subprocess.run(
-            argv, env=self.env, cwd=ROOT, input=text, text=True, capture_output=True, check=False
-        )
-        if check and done.returncode:
-            message = f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        """Run a Python module in the instance's environment and return what it printed."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("in", "out", "err")]
+            files[0].write_text(text)
+            status = WarmChild(argv, self.env, ROOT, *files).wait()
+            printed, complaints = (each.read_text() for each in files[1:])
+        if check and status:
+            message = f"{' '.join(argv)} ended with {status}:\n{printed}{complaints}"
             raise RuntimeError(message)
-        return done.stdout if check else done.stdout + done.stderr
+        return printed if check else printed + complaints
 
     def cli(self, *words: str, text: str = "", check: bool = True) -> str:
         """Run `labhub WORDS…` for this instance."""

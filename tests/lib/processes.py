@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.lib import warm
+from tests.lib.warm import WarmChild
+
 TAIL_LINES = 60
 PORT_FIRST, PORTS = 10_000, 20_000
 _turns = itertools.count(secrets.randbelow(PORTS))
@@ -22,10 +25,14 @@ class Process:
     def __init__(self, name: str, argv: Sequence[str], log: Path) -> None:
         """Describe the child; nothing runs yet."""
         self.name, self.argv, self.log = name, list(argv), log
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | WarmChild | None = None
 
     def start(self, env: Mapping[str, str], cwd: Path) -> None:
         """Start it with exactly this environment."""
+        if warm.can_begin(self.argv, env):
+            nothing = Path(os.devnull)
+            self._child = WarmChild(self.argv, env, cwd, nothing, self.log, self.log)
+            return
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self.argv, env=dict(env), cwd=cwd, stdout=log, stderr=log,
@@ -48,7 +55,7 @@ class Process:
         if child is None:
             return
         child.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a warm one only comes back
             child.wait(grace_seconds)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
