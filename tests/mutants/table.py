@@ -11,6 +11,7 @@ STORE = "tests/hub/test_store.py"
 WHY = "tests/unit/test_why.py"
 ERRORS = "tests/unit/test_engine_errors.py"
 WATCH = "tests/hub/test_watch.py"
+GPUS = "tests/hub/test_gpus.py"
 FAULTS = "tests/hub/test_spawn_faults.py"
 IDLENESS = "tests/unit/test_idleness.py"
 TIMES = "tests/hub/test_times.py"
@@ -124,17 +125,11 @@ MUTANTS = (
     ),
     Mutant(
         "intent-after-the-act",
-        "a run is noted when its container exists, not before",
-        "spawner/launch.py",
-        "        self._run = await asyncio.to_thread("
-        "begin, name, server.image, self.holder, self.quota)\n"
-        "        server =",
-        "        body = create_body(server, environment, arguments)\n"
-        "        await self._desk.engine.create(name, body)\n"
-        "        self._run = await asyncio.to_thread("
-        "begin, name, server.image, self.holder, self.quota)\n"
-        "        server =",
-        LOOKS,
+        "a run is not noted before its container is made",
+        "spawner/gate.py",
+        "            ledger.begin(run)\n",
+        "",
+        f"{GPUS} -k same_click",
     ),
     Mutant(
         "a-failed-start-goes-on",
@@ -190,7 +185,7 @@ MUTANTS = (
         "cancel-keeps-the-address",
         "a cancelled start is called ready for a second",
         "spawner/spawner.py",
-        "            self.server = None\n            self.user.db.commit()\n",
+        "                self.server = None\n                self.user.db.commit()\n",
         "",
         f"{FAULTS} -k no_ghost",
     ),
