@@ -20,11 +20,12 @@ UNCLAIMED = (
 
 def position(place: int, wanted: int, eta_seconds: float | None) -> str:
     """Say where in the queue a start is, and when it begins; people may leave early, or come."""
-    what = "a GPU is" if wanted == 1 else f"{gpus(wanted)} are" if wanted else "memory is"
-    when = f": {UNKNOWN}" if eta_seconds is None else f" in about {span(eta_seconds)}"
+    mine = "a GPU is" if wanted == 1 else f"{gpus(wanted)} are" if wanted else "memory is"
+    known = f"{mine} yours in about {span(eta_seconds or 0)}"
+    when = f"{UNKNOWN} {mine} yours" if eta_seconds is None else known
     taken = "There is no room now" if not wanted else "No GPU is free for you now"
     where = "You are next" if place == 1 else f"You are number {place} in the queue"
-    return f"{taken}. {where}; {what} yours{when}."
+    return f"{taken}. {where}; {when}."
 
 
 def ahead(wanted: int, asked_seconds: float | None, waited_seconds: float) -> str:

@@ -309,7 +309,7 @@ def test_device_time_is_forgotten_by_halves() -> None:
         ),
         (
             messages.position(1, 2, None),
-            "No GPU is free for you now. You are next; 2 GPUs are yours: nobody can tell when.",
+            "No GPU is free for you now. You are next; nobody can tell when 2 GPUs are yours.",
         ),
         (
             messages.position(1, 0, 60),
