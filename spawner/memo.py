@@ -5,7 +5,7 @@ Most of a long queue is at the next decision what it was at the last: one came, 
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from operator import is_
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -14,8 +14,9 @@ V = TypeVar("V")
 class Memo(Generic[K, V]):
     """One last time. Threads may use it at once: it may be forgotten what one of them made."""
 
-    def __init__(self) -> None:
-        """Remember nothing."""
+    def __init__(self, same: Callable[[Any, Any], bool] = is_) -> None:
+        """Remember nothing; `same` says whether two things are the same one."""
+        self._same = same
         self._last: tuple[Hashable, Sequence[K], list[V]] = None, (), []
 
     def all(self, things: Sequence[K], given: Hashable, make: Callable[[K], V]) -> list[V]:
@@ -23,15 +24,15 @@ class Memo(Generic[K, V]):
         before, known, made = self._last
         if before != given:
             known, made = (), []
-        first = _same(things, known)
-        last = min(_same(reversed(things), reversed(known)), min(len(things), len(known)) - first)
+        first = self._alike(things, known)
+        rest = min(len(things), len(known)) - first
+        last = min(self._alike(reversed(things), reversed(known)), rest)
         middle = [make(each) for each in things[first : len(things) - last]]
         found = [*made[:first], *middle, *made[len(made) - last :]]
         self._last = given, things, found
         return found
 
-
-def _same(these: Iterable[K], those: Iterable[K]) -> int:
-    """Return how many of these are, from the first on, the very same as those."""
-    same = list(map(is_, these, those))
-    return same.index(False) if False in same else len(same)
+    def _alike(self, these: Iterable[K], those: Iterable[K]) -> int:
+        """Return how many of these are, from the first on, the same as those."""
+        same = list(map(self._same, these, those))
+        return same.index(False) if False in same else len(same)

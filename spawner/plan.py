@@ -7,12 +7,11 @@ without delaying it (EASY backfill). Totals of groups and the machine's memory a
 way: now, and at each reserved start.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
 from spawner.lease import Lease, Scene, Ticket
-from spawner.runs import Holder
 
 # A session whose time is over, or has none, is expected to go on for so long at least.
 OVERTIME_SECONDS = 300.0
@@ -70,9 +69,8 @@ class Plan:
 
     def __init__(self, scene: Scene, now: float, *, guess: bool = True) -> None:
         """Begin with the leases there are; `guess` when those end that have no limit."""
-        self.now = now
-        self._ends = {each.holder: ends(each, now, guess=guess) for each in scene.leases}
-        self.places = list(_places(scene, self._ends, now))
+        self.now, self._guess = now, guess
+        self.places = list(_places(scene, now, guess=guess))
         self.free = [each for each in self.places if each.free_at <= now]
         self._scene = scene
         self._pots: dict[tuple[str, str], Pot] = {}
@@ -178,7 +176,7 @@ class Plan:
             pot = self._pots[key] = Pot(self._scene.caps[key])
             for lease in self._scene.leases:
                 if amount := lease.draws.get(key, 0):
-                    pot.add(amount, self.now, self._ends[lease.holder])
+                    pot.add(amount, self.now, ends(lease, self.now, guess=self._guess))
         return self._pots[key]
 
 
@@ -196,16 +194,16 @@ def _length(ticket: Ticket) -> float:
     return inf if ticket.asked is None else ticket.asked
 
 
-def _places(scene: Scene, over: Mapping[Holder, float], now: float) -> Iterator[Place]:
+def _places(scene: Scene, now: float, *, guess: bool) -> Iterator[Place]:
     """Yield all places of devices that may get leases; those that leases have, and the free."""
     taken: dict[str, list[float]] = {}
     for lease in scene.leases:
         for name in lease.devices:
-            taken.setdefault(name, []).append(over[lease.holder])
+            taken.setdefault(name, []).append(ends(lease, now, guess=guess))
     for number, device in enumerate(scene.devices):
         if device.leasable:
             order = (device.places > 1, number)
-            until = sorted(taken.get(device.id, ()))
+            until = sorted(taken[device.id]) if device.id in taken else []
             free = max(0, device.places - len(until))
             for moment in [*until[len(until) + free - device.places :], *[now] * free]:
                 yield Place(device.id, order, len(until), moment, after=moment)

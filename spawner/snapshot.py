@@ -8,10 +8,13 @@ stamp, only those are read.
 """
 
 from collections.abc import Callable, Mapping
+from operator import eq
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
+
+from spawner.memo import Memo
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -40,16 +43,14 @@ class Whole(Generic[T]):
         self._columns = [(name, kind.result_processor(_DIALECT, None)) for name, kind in types]
         self._reader = reader
 
-    def read(self, driver: Any, known: Mapping[Row, T]) -> dict[Row, T]:  # noqa: ANN401 - sqlite3
-        """Return what the table holds, by what tells each row from all others and from its past.
+    def read(self, driver: Any, memo: Memo[Row, T]) -> list[T]:  # noqa: ANN401 - sqlite3
+        """Return what the table holds; ValueError or TypeError when no labhub wrote a row.
 
-        `known` is what an earlier reading returned. ValueError or TypeError when no labhub wrote
-        a row.
+        `memo` knows rows by what tells each of them from all others, and from its past.
         """
         # All at once: a statement that is left half read would keep the file locked.
         marks = driver.execute(self._marks).fetchall()
-        new = {mark: self._made(driver, mark) for mark in set(marks).difference(known)}
-        return dict(zip(marks, map({**known, **new}.__getitem__, marks), strict=True))
+        return memo.all(marks, None, lambda mark: self._made(driver, mark))
 
     def _made(self, driver: Any, mark: Row) -> T:  # noqa: ANN401 - sqlite3
         row = driver.execute(self._one, mark[:1]).fetchone() if self._stamped else mark
@@ -64,20 +65,19 @@ class Snapshot:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._states: dict[Whole[Any], tuple[object, ...]] = {}
-        self._rows: dict[Whole[Any], dict[Row, Any]] = {}
-        self._found: dict[Whole[Any], tuple[Any, ...]] = {}
+        self._memos: dict[Whole[Any], Memo[Row, Any]] = {}
+        self._found: dict[Whole[Any], tuple[object, tuple[Any, ...]]] = {}
 
     def read(self, connection: sa.Connection, whole: Whole[T], *, kept: bool) -> tuple[T, ...]:
         """Return what a table holds; unless that is `kept`, it may yet be undone."""
         driver: Any = connection.connection.driver_connection
         state = _state(driver)
-        if state == self._states.get(whole):
-            return self._found[whole]
-        rows = self._rows[whole] = whole.read(driver, self._rows.get(whole, {}))
-        found = tuple(rows.values())
+        before, known = self._found.get(whole, (None, ()))
+        if state == before:
+            return known
+        found = tuple(whole.read(driver, self._memos.setdefault(whole, Memo(eq))))
         if kept:
-            self._found[whole], self._states[whole] = found, state
+            self._found[whole] = state, found
         return found
 
 
