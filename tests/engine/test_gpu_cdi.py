@@ -118,6 +118,16 @@ def reach(lab: RealLab, client: docker.DockerClient, user: str = "") -> dict[str
     return {box.user: probe_inside(client, box.id, user) for box in lab.boxes()}
 
 
+def assert_everybody_reaches_their_own(
+    lab: RealLab, client: docker.DockerClient, user: str = ""
+) -> None:
+    """All devices are somebody's, and the kernel opens to everybody just their own."""
+    mine = leases(lab)
+    assert sorted(number for numbers in mine.values() for number in numbers) == list(ALL)
+    expected = {name: only(*numbers) for name, numbers in mine.items()}
+    assert reach(lab, client, user) == expected
+
+
 def test_the_hub_learns_from_the_engine_which_there_are(lab: RealLab) -> None:
     listed = json.loads(lab.cli("device", "list", "--json"))
     assert sorted(each["id"] for each in listed) == sorted(UUIDS)
@@ -127,11 +137,8 @@ def test_the_hub_learns_from_the_engine_which_there_are(lab: RealLab) -> None:
 def test_everybody_reaches_their_own_and_no_other(
     lab: RealLab, client: docker.DockerClient, user: str
 ) -> None:
-    mine = leases(lab)
-    assert {name: len(numbers) for name, numbers in mine.items()} == WISHES
-    assert sorted(number for numbers in mine.values() for number in numbers) == list(ALL)
-    expected = {name: only(*numbers) for name, numbers in mine.items()}
-    assert reach(lab, client, user) == expected
+    assert {name: len(numbers) for name, numbers in leases(lab).items()} == WISHES
+    assert_everybody_reaches_their_own(lab, client, user)
 
 
 def test_no_hook_runs_with_what_the_image_says(
@@ -178,15 +185,14 @@ def test_ten_people_and_four_gpus(crowd: RealLab, client: docker.DockerClient) -
     answers = [crowd.api("POST", f"users/{name}/server", json={"gpus": 1}) for name in CROWD]
     assert [each.status_code for each in answers] == [201] * COUNT + [202] * 6
     wait_until(lambda: in_line(crowd) == list(CROWD[COUNT:]), "six in line, as they came")
+    assert_everybody_reaches_their_own(crowd, client)
     for leaves, comes in zip(CROWD[:6], CROWD[COUNT:], strict=True):
         [freed] = leases(crowd)[leaves]
         crowd.stop_server(leaves)
         wait_until(lambda comes=comes: crowd.said().get(comes) == "ready", f"the turn of {comes}")
-        mine = leases(crowd)
-        assert mine[comes] == [freed]
-        assert reach(crowd, client) == {name: only(*numbers) for name, numbers in mine.items()}
-    assert sorted(number for numbers in mine.values() for number in numbers) == list(ALL)
+        assert leases(crowd)[comes] == [freed]
     assert in_line(crowd) == []
+    assert_everybody_reaches_their_own(crowd, client)
 
 
 @pytest.mark.parametrize(
