@@ -6,7 +6,9 @@
 4. A new lease names only devices that are healthy, not drained and not used by others, and as many
    as were wanted.
 5. Nobody is starved: the first of the line has a latest start, by all limits, which never moves
-   away while nothing breaks; and when nobody comes any more, everybody gets their turn.
+   away while nothing breaks, and nobody of more priority comes to stand before it, which ends when
+   it has waited for as long as that counts; and when nobody comes any more, everybody gets their
+   turn.
 6. Nothing is kept back: a ticket that could start alone on an idle machine is not left waiting.
 """
 

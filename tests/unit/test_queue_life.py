@@ -21,6 +21,7 @@ from hub_config.schema import Gpus
 from spawner.devices import Device
 from spawner.lapse import expired, over
 from spawner.lease import Granted, Queued, Scene, Ticket, rules
+from spawner.order import line
 from spawner.queue import decide, turns
 from spawner.runs import Holder
 from tests.lib.lease_invariants import (
@@ -176,6 +177,8 @@ class AnyQueue(RuleBasedStateMachine):
 
     def serve(self) -> None:
         """Let everybody start whose turn it is."""
+        if self.promised and self.promised[0] != next(iter(self.line()), None):
+            self.promised = None  # it left, or somebody of more priority stands before it now
         for ticket, granted in list(turns(self.scene, self.now)):
             assert wrong_grant(self.scene, ticket, granted) == []
             same = decide(self.scene, ticket, self.now)
@@ -185,6 +188,9 @@ class AnyQueue(RuleBasedStateMachine):
             assert isinstance(same, Granted | Queued)
         assert list(turns(self.scene, self.now)) == []
         self.look_at_the_first()
+
+    def line(self) -> list[Ticket]:
+        return line(self.scene, self.scene.tickets, self.now)
 
     def look_at_the_first(self) -> None:
         """Compare the latest start of the first of the line with what it was before."""
@@ -216,3 +222,19 @@ def play(examples: int) -> None:
 
 def test_any_life_of_a_queue() -> None:
     play(EXAMPLES)
+
+
+def test_who_has_priority_may_come_to_stand_before_the_first_of_the_line() -> None:
+    life = AnyQueue()
+    for holder, asked, gib in (
+        (Holder("bob", "a"), HOUR, 30),
+        (Holder("cyd", ""), MINUTE, 38),
+        (Holder("bob", ""), HOUR, 1),
+        (Holder("ada", ""), 5 * HOUR, 27),
+    ):
+        life.somebody_wants_devices(holder=holder, wanted=0, asked=asked, gib=gib, rank=0)
+    life.time_goes_on(seconds=1.0)
+    for server, asked, gib in (("b", MINUTE, 38), ("a", HOUR, 7)):
+        holder = Holder("ada", server)
+        life.somebody_wants_devices(holder=holder, wanted=0, asked=asked, gib=gib, rank=0)
+    life.teardown()
