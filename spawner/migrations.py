@@ -31,6 +31,8 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN late BOOLEAN DEFAULT '0' NOT NULL",
         "ALTER TABLE runs ADD COLUMN offered DATETIME",
         "ALTER TABLE runs ADD COLUMN stamp BIGINT DEFAULT '0' NOT NULL",
+        "CREATE TRIGGER runs_stamp AFTER UPDATE ON runs BEGIN "
+        "UPDATE runs SET stamp = random() WHERE rowid = new.rowid; END",
     ),
     5: (  # which budget of GPU time ended it
         "ALTER TABLE runs ADD COLUMN spent JSON",

@@ -5,28 +5,30 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from spawner.rows import metadata, moment, moment_or_never, stamp, utc, utc_or_never
+from spawner.rows import metadata, moment, moment_or_never, stamp, stamped, utc, utc_or_never
 from spawner.runs import Holder
 from spawner.waiting import Drain, Waiting
 
-tickets = sa.Table(
-    "tickets",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("user", sa.Text, nullable=False),
-    sa.Column("server", sa.Text, nullable=False),
-    sa.Column("since", sa.DateTime, nullable=False),
-    sa.Column("gpus", sa.Integer, nullable=False),
-    sa.Column("cpus", sa.Float, nullable=False),
-    sa.Column("memory_bytes", sa.BigInteger, nullable=False),
-    sa.Column("pids", sa.Integer, nullable=False),
-    sa.Column("asked_seconds", sa.Integer),
-    sa.Column("groups", sa.JSON, nullable=False),
-    sa.Column("options", sa.JSON, nullable=False),
-    sa.Column("rank", sa.Integer, nullable=False),
-    sa.Column("lost_at", sa.DateTime),
-    stamp(),
-    sa.UniqueConstraint("user", "server"),
+tickets = stamped(
+    sa.Table(
+        "tickets",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("user", sa.Text, nullable=False),
+        sa.Column("server", sa.Text, nullable=False),
+        sa.Column("since", sa.DateTime, nullable=False),
+        sa.Column("gpus", sa.Integer, nullable=False),
+        sa.Column("cpus", sa.Float, nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger, nullable=False),
+        sa.Column("pids", sa.Integer, nullable=False),
+        sa.Column("asked_seconds", sa.Integer),
+        sa.Column("groups", sa.JSON, nullable=False),
+        sa.Column("options", sa.JSON, nullable=False),
+        sa.Column("rank", sa.Integer, nullable=False),
+        sa.Column("lost_at", sa.DateTime),
+        stamp(),
+        sa.UniqueConstraint("user", "server"),
+    )
 )
 drains = sa.Table(
     "drains",

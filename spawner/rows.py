@@ -10,49 +10,67 @@ import sqlalchemy as sa
 from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 
 metadata = sa.MetaData()
-STAMP = sa.func.random()
+RESTAMP = (
+    "CREATE TRIGGER {0}_stamp AFTER UPDATE ON {0} BEGIN "
+    "UPDATE {0} SET stamp = random() WHERE rowid = new.rowid; END"
+)
 
 
 def stamp() -> sa.Column[int]:
-    """Return a column with another number after each change: what is known need not be read."""
-    kept = {"default": STAMP, "onupdate": STAMP, "server_default": "0"}
-    return sa.Column("stamp", sa.BigInteger, nullable=False, **kept)
+    """Return a column with another number after each change: what is known need not be read.
+
+    Whoever changes a row, also by hand: its table is `stamped`.
+    """
+    new = sa.func.random()
+    return sa.Column("stamp", sa.BigInteger, nullable=False, default=new, server_default="0")
+
+
+def stamped(table: sa.Table) -> sa.Table:
+    """Return a table that, once it is made, gives each row that changes another stamp."""
+
+    def make(_table: sa.Table, connection: sa.Connection, **_known: object) -> None:
+        connection.exec_driver_sql(RESTAMP.format(table.name))
+
+    sa.event.listen(table, "after_create", make)
+    return table
 
 
 schema = sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False))
-runs = sa.Table(
-    "runs",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("user", sa.Text, nullable=False),
-    sa.Column("server", sa.Text, nullable=False),
-    sa.Column("image", sa.Text, nullable=False),
-    sa.Column("memory_bytes", sa.BigInteger, nullable=False),
-    sa.Column("began", sa.DateTime, nullable=False),
-    sa.Column("container", sa.Text, nullable=False),
-    sa.Column("stop", sa.Text),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("kills", sa.Integer, nullable=False, default=0),
-    sa.Column("cpus", sa.Float, nullable=False, server_default="0"),
-    sa.Column("pids", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("gpus", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("shm_bytes", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("groups", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("devices", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("late", sa.Boolean, nullable=False, server_default="0"),
-    sa.Column("offered", sa.DateTime),
-    sa.Column("session_seconds", sa.Integer),
-    sa.Column("idle_seconds", sa.Integer),
-    sa.Column("extend_seconds", sa.Integer),
-    sa.Column("ends_at", sa.DateTime),
-    sa.Column("extended_at", sa.DateTime),
-    sa.Column("chosen_seconds", sa.Integer),
-    sa.Column("extended_seconds", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("warned_at", sa.DateTime),
-    sa.Column("spent", sa.JSON(none_as_null=True)),
-    stamp(),
-    sa.Index("runs_of_holder", "user", "server"),
+runs = stamped(
+    sa.Table(
+        "runs",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("user", sa.Text, nullable=False),
+        sa.Column("server", sa.Text, nullable=False),
+        sa.Column("image", sa.Text, nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger, nullable=False),
+        sa.Column("began", sa.DateTime, nullable=False),
+        sa.Column("container", sa.Text, nullable=False),
+        sa.Column("stop", sa.Text),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("kills", sa.Integer, nullable=False, default=0),
+        sa.Column("cpus", sa.Float, nullable=False, server_default="0"),
+        sa.Column("pids", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("gpus", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("shm_bytes", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("groups", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("devices", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("late", sa.Boolean, nullable=False, server_default="0"),
+        sa.Column("offered", sa.DateTime),
+        sa.Column("session_seconds", sa.Integer),
+        sa.Column("idle_seconds", sa.Integer),
+        sa.Column("extend_seconds", sa.Integer),
+        sa.Column("ends_at", sa.DateTime),
+        sa.Column("extended_at", sa.DateTime),
+        sa.Column("chosen_seconds", sa.Integer),
+        sa.Column("extended_seconds", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("extensions", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("warned_at", sa.DateTime),
+        sa.Column("spent", sa.JSON(none_as_null=True)),
+        stamp(),
+        sa.Index("runs_of_holder", "user", "server"),
+    )
 )
 receipts = sa.Table(
     "receipts",

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
@@ -430,6 +430,17 @@ def test_what_nobody_wrote_to_is_not_read_again(book: Store) -> None:
     assert book.transact(Ledger.open_runs) is book.transact(Ledger.open_runs)
 
 
+def test_what_somebody_changed_by_hand_is_seen(book: Store, path: Path) -> None:
+    book.transact(lambda ledger: ledger.begin(run()))
+    book.transact(partial(_queue_step, step="wait", server="", number=1))
+    assert book.transact(_both)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE runs SET memory_bytes = 5")
+        other.execute("UPDATE tickets SET gpus = 2")
+    (found,), (waiting,) = book.transact(_both)
+    assert (found.memory_bytes, waiting.gpus) == (5, 2)
+
+
 def test_a_row_that_did_not_change_is_not_made_out_again(book: Store) -> None:
     for name in ("r1", "r2"):
         book.transact(partial(_queue_step, step="wait", server=name, number=1))
@@ -462,7 +473,7 @@ class _UndoneError(Exception):
     """A transaction ends without being kept."""
 
 
-def _both(ledger: Ledger) -> tuple[object, ...]:
+def _both(ledger: Ledger) -> tuple[tuple[Run, ...], tuple[Waiting, ...]]:
     return ledger.open_runs(), ledger.tickets()
 
 

@@ -60,6 +60,12 @@ def tables(path: Path) -> dict[str, object]:
         }
 
 
+def triggers(path: Path) -> set[tuple[str, str]]:
+    """What a store does by itself after a change, by SQLite's own account."""
+    with sqlite3.connect(path) as reader:
+        return set(reader.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+
+
 def opened(path: Path) -> Store:
     """The store in a file."""
     return Store(f"sqlite:///{path}")
@@ -79,6 +85,7 @@ def test_it_is_made_like_a_new_one(old: Path, tmp_path: Path) -> None:
     opened(old).close()
     opened(tmp_path / "new.sqlite").close()
     assert tables(old) == tables(tmp_path / "new.sqlite")
+    assert triggers(old) == triggers(tmp_path / "new.sqlite")
     with sqlite3.connect(old) as reader:
         versions = reader.execute("SELECT version FROM schema").fetchall()
     assert versions == [(migrations.SCHEMA,)]
