@@ -58,6 +58,8 @@ class WarmChild:
 def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, files: Sequence[str]) -> None:
     """Be this program from now on."""
     os.setsid()
+    # A shell lets what it begins in the background ignore this, and so would all its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, path in enumerate(files):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
         os.dup2(os.open(path, flags), number)
