@@ -102,8 +102,9 @@ class Plan:
         return chosen if all(pot.fits(each, self.now, until) for pot, each in pots) else None
 
     def start(self, ticket: Ticket, chosen: list[Place]) -> None:
-        """Let a ticket have these places from now on."""
-        until = self.now + _length(ticket)
+        """Let a ticket have these places from now on, as the lease that it becomes would have."""
+        endless = ticket.asked is None and self._guess
+        until = self.now + (OVERTIME_SECONDS if endless else _length(ticket))
         for place in chosen:
             self.free.remove(place)
             place.free_at = until

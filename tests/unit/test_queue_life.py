@@ -177,8 +177,9 @@ class AnyQueue(RuleBasedStateMachine):
 
     def serve(self) -> None:
         """Let everybody start whose turn it is."""
-        if self.promised and self.promised[0] != next(iter(self.line()), None):
-            self.promised = None  # it left, or somebody of more priority stands before it now
+        first = next(iter(line(self.scene, self.scene.tickets, self.now)), None)
+        if self.promised and first and first.priority > self.promised[0].priority:
+            self.promised = None
         for ticket, granted in list(turns(self.scene, self.now)):
             assert wrong_grant(self.scene, ticket, granted) == []
             same = decide(self.scene, ticket, self.now)
@@ -188,9 +189,6 @@ class AnyQueue(RuleBasedStateMachine):
             assert isinstance(same, Granted | Queued)
         assert list(turns(self.scene, self.now)) == []
         self.look_at_the_first()
-
-    def line(self) -> list[Ticket]:
-        return line(self.scene, self.scene.tickets, self.now)
 
     def look_at_the_first(self) -> None:
         """Compare the latest start of the first of the line with what it was before."""
@@ -237,4 +235,19 @@ def test_who_has_priority_may_come_to_stand_before_the_first_of_the_line() -> No
     for server, asked, gib in (("b", MINUTE, 38), ("a", HOUR, 7)):
         holder = Holder("ada", server)
         life.somebody_wants_devices(holder=holder, wanted=0, asked=asked, gib=gib, rank=0)
+    life.teardown()
+
+
+def test_a_start_without_a_limit_counts_at_once_as_it_does_later() -> None:
+    life = AnyQueue()
+    for holder, wanted, asked, gib in (
+        (Holder("ada", "b"), 0, MINUTE, 1),
+        (Holder("bob", ""), 2, MINUTE, 1),
+        (Holder("ada", "a"), 0, MINUTE, 33),
+        (Holder("bob", "a"), 0, MINUTE, 41),
+        (Holder("cyd", ""), 1, HOUR, 13),
+        (Holder("dan", ""), 1, HOUR, 7),
+        (Holder("ada", ""), 0, None, 17),
+    ):
+        life.somebody_wants_devices(holder=holder, wanted=wanted, asked=asked, gib=gib, rank=0)
     life.teardown()
