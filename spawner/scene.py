@@ -53,8 +53,13 @@ class Stock:
 
 def uses(records: Records, whole: Callable[[Run], Quota]) -> list[InUse]:
     """Return what the open runs count for; `whole` says what the person of a run may have."""
-    unnoted = tuple(whole(run) for run in records.runs if not run.pids)
-    return records.known.uses.all(records.runs, unnoted, lambda run: counted(run, whole))
+    given = _unnoted(records, whole)
+    return records.known.uses.all(records.runs, given, lambda run: counted(run, whole))
+
+
+def _unnoted(records: Records, whole: Callable[[Run], Quota]) -> tuple[Quota, ...]:
+    """Return what counts for runs that did not note what they may use themselves."""
+    return tuple(whole(run) for run in records.runs if not run.pids)
 
 
 def scene(
@@ -74,7 +79,6 @@ def scene(
     names = tuple(named)
     waits = {each.holder for each in records.tickets}
     again = frozenset(run.holder for run in records.runs if run.holder in waits)
-    unnoted = tuple(whole(run) for run in records.runs if not run.pids)
     of_groups = {each.groups for each in records.tickets}
     priorities = {groups: priority(config, groups, moment) for groups in of_groups}
     return Scene(
@@ -82,7 +86,7 @@ def scene(
         devices=drained(stock.devices, {each.device for each in records.drains}),
         leases=records.known.leases.all(
             records.runs,
-            (names, again, unnoted),
+            (names, again, _unnoted(records, whole)),
             lambda run: _lease(
                 run, {} if run.holder in again else draws(counted(run, whole), names)
             ),

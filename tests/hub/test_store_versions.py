@@ -4,6 +4,7 @@
 """
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from spawner import migrations
 from spawner.runs import Holder, Kind, Reason, Receipt, Run, Spent
 from spawner.store import Ledger, Store, StoreError
+from spawner.waiting import Waiting
 
 GIB = 1024**3
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -78,6 +80,20 @@ def test_all_that_stood_in_it_still_does(old: Path) -> None:
         return ledger.open_runs(), ledger.receipts("eve"), ledger.kernels("lab-ada-1")
 
     assert book.transact(look) == (RUNS_OF_1, (END_OF_1,), (KERNEL_OF_1,))
+    book.close()
+
+
+def test_who_waits_in_it_still_does(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as writer:
+        writer.executescript((STORES / "5.sql").read_text(encoding="utf-8"))
+    book = opened(path)
+    [waiting] = book.transact(Ledger.tickets)
+    assert waiting == Waiting(
+        Holder("eve", "night"), NOON, 1, 2.0, GIB, 64, 3600, frozenset({"staff"}), {"gpus": 1}
+    )
+    assert book.transact(lambda ledger: ledger.move(waiting.holder, 1))
+    assert book.transact(Ledger.tickets) == (replace(waiting, rank=1),)
     book.close()
 
 
