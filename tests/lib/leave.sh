@@ -18,6 +18,16 @@ begin_run() {
     trap 'exit 143' TERM HUP
 }
 
+# pytest ends what it began when it is interrupted; where that is ignored, nothing else would help.
+end_beside() {
+    kill -INT -- "-$beside" || return 0
+    for _ in $(seq 60); do
+        kill -0 -- "-$beside" || return 0
+        sleep 1
+    done
+    kill -KILL -- "-$beside" || :
+}
+
 remember_images() {
     docker image ls -aq --no-trunc | sort -u >"$work/images"
     docker volume ls -q --filter label=labhub.role=bundle | sort >"$work/bundles"
@@ -28,7 +38,7 @@ leave_nothing_behind() {
     [ "$left" = no ] || return 0
     left=yes
     trap '' INT TERM HUP
-    [ -z "$beside" ] || { kill -INT -- "-$beside" && wait "$beside"; } 2>/dev/null || :
+    [ -z "$beside" ] || end_beside 2>/dev/null
     [ -z "$builder" ] || { kill -TERM -- "-$builder" && wait "$builder"; } 2>/dev/null || :
     if needs_engine && [ -e "$work/images" ]; then
         echo
