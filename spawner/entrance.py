@@ -67,6 +67,7 @@ class Entrance:
         self._desk, self._ask, self._steps = desk, ask, steps
         request = ask()
         self._holder = Holder(request.user, request.server)
+        desk.room.meet(self._holder)
         self._seat: Seat | None = None
         self._asking: asyncio.Task[Run | None] | None = None
         self._began = datetime.now(UTC)
@@ -97,11 +98,14 @@ class Entrance:
             [answer] = await asyncio.gather(self._asking, return_exceptions=True)
             if isinstance(answer, Run):
                 await self._desk.receipts.withdraw(answer)
-        if not self._desk.room.closing:
-            await self._desk.receipts.transact(
-                lambda ledger: ledger.leave(self._holder), otherwise=False
+        room = self._desk.room
+        if not room.closing:
+            left = await self._desk.receipts.transact(
+                lambda ledger: ledger.leave(self._holder), otherwise=None
             )
-            self._desk.room.due.set()
+            if left is None:  # a round does it as soon as the store is well again
+                room.gone.add(self._holder)
+            room.due.set()
 
     async def _account(self) -> Account:
         user = self._holder.user

@@ -117,7 +117,8 @@ class Queueing:
         records = await asyncio.to_thread(read, self._desk)
         look = Look(self._desk, self._config())
         scene = await asyncio.to_thread(look.scene, records)
-        self._serve(records, scene)
+        await self._resume(records)
+        self._serve(scene)
         self._send_away(records, seated)
         await self._end_what_is_over(records, scene)
 
@@ -146,11 +147,10 @@ class Queueing:
             self._desk.room.wanted_back = holders
             self._desk.time_due.set()
 
-    def _serve(self, records: Records, scene: Scene) -> None:
+    def _serve(self, scene: Scene) -> None:
         """Call whose turn it is, and tell the others their places."""
         now, room = time.time(), self._desk.room
         QUEUE_LENGTH.set(len(scene.tickets))
-        self._resume(records)
         called = {ticket.holder for ticket, _ in turns(scene, now)}
         for holder in called:
             room.call(holder)
@@ -158,15 +158,31 @@ class Queueing:
         room.show(places(waiting, now))
         self._want_back(frozenset(each.holder for each in over(scene, now)))
 
-    def _resume(self, records: Records) -> None:
-        """Let starts go on that wait in the store, and not in this hub."""
+    async def _resume(self, records: Records) -> None:
+        """Let starts go on that an earlier hub left waiting.
+
+        One that came to this hub and waits here no more was cancelled, or is in: the store, or what
+        was read of it before, tells of it a little longer.
+        """
         now, room = time.monotonic(), self._desk.room
         lost = [each for each in records.tickets if room.seat(each.holder) is None]
         self._again_seconds = RESUME_SECONDS if lost else FRESH_SECONDS
         for waiting in lost:
-            if now - self._resumed.get(waiting.holder, -RESUME_SECONDS) >= RESUME_SECONDS:
+            if waiting.holder in room.gone:
+                await self._leave(waiting.holder)
+            elif waiting.holder in room.met:
+                continue
+            elif now - self._resumed.get(waiting.holder, -RESUME_SECONDS) >= RESUME_SECONDS:
                 self._resumed[waiting.holder] = now
                 self._desk.detach(self._hub.resume(waiting))
+
+    async def _leave(self, holder: Holder) -> None:
+        """Take a start that nobody of this hub waits for out of the store."""
+        left = await self._desk.receipts.transact(
+            lambda ledger: ledger.leave(holder), otherwise=None
+        )
+        if left is not None:
+            self._desk.room.gone.discard(holder)
 
     def _send_away(self, records: Records, seated: Iterable[Holder]) -> None:
         """End the starts that an admin took out of the store; `seated` waited before the look."""
@@ -181,9 +197,7 @@ class Queueing:
         forgotten = messages.forgotten(scene.rules.ticket_ttl)
         for ticket in expired(scene, now):
             if not room.send_away(ticket.holder, forgotten):
-                await receipts.transact(
-                    lambda ledger, gone=ticket.holder: ledger.leave(gone), otherwise=False
-                )
+                await self._leave(ticket.holder)
         lapsed = {each.holder for each in unclaimed(scene, now)}
         for run in records.runs:
             if run.offered is not None and self._came(run):

@@ -57,7 +57,16 @@ class Room:
         self.known = Known()
         # Those at whose start somebody looks now, whether it waits or not.
         self.lookers: set[Holder] = set()
+        # Whose starts came to this hub: it knows better than the store whether they wait.
+        self.met: set[Holder] = set()
+        # Who left while the store failed, so that they may still stand in it.
+        self.gone: set[Holder] = set()
         self._seats: dict[Holder, Seat] = {}
+
+    def meet(self, holder: Holder) -> None:
+        """Note that a start comes to this hub."""
+        self.met.add(holder)
+        self.gone.discard(holder)
 
     def sit(self, holder: Holder, tell: Callable[[Place], None]) -> Seat:
         """Let a start wait here."""

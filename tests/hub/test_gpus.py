@@ -112,7 +112,8 @@ def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
         lucky = [name for name in PEOPLE if gpus_of(fake_engine, name)]
         assert sorted(each for name in lucky for each in gpus(fake_engine, name)) == [A, B]
         for name in sorted(PEOPLE, key=lambda each: each in lucky):
-            lab.api("DELETE", f"users/{name}/server")
+            answer = lab.api("DELETE", f"users/{name}/server")
+            assert answer.ok, (name, answer.text)
         until(lambda: not open_runs(lab))
 
 

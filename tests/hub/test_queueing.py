@@ -15,10 +15,12 @@ from hub_config.schema import Config
 from spawner import orders
 from spawner.capacity import Facts
 from spawner.desk import Desk
+from spawner.entrance import Entrance, Request
 from spawner.machine import MachineUnknownError
+from spawner.progress import Steps
 from spawner.queueing import Queueing
 from spawner.runs import Holder, Reason, Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger, Store, StoreError
 from spawner.usage import Window
 from spawner.waiting import Waiting
 from tests.lib.model_hub import LAB
@@ -126,6 +128,38 @@ async def test_a_machine_that_cannot_be_read_is_looked_at_again(desk: Desk) -> N
     async with queueing(desk) as hub:
         await until(lambda: hub.resumed)
         assert hub.resumed == [BOB]
+
+
+async def test_what_an_earlier_hub_left_goes_on_and_what_was_cancelled_here_does_not(
+    desk: Desk,
+) -> None:
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    desk.store.transact(lambda ledger: ledger.wait(replace(WAITING, holder=ADA)))
+    desk.room.meet(ADA)
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        desk.room.due.set()
+        await until(lambda: not desk.room.due.is_set())
+        assert hub.resumed == [BOB]
+
+
+async def test_who_could_not_be_taken_out_of_a_broken_store_is_so_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    request = Request(CONFIG, *BOB, {})
+    entrance = Entrance(desk, lambda: request, Steps())
+
+    def broken(_work: Callable[[Ledger], Any]) -> Any:
+        raise StoreError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "transact", broken)
+        await entrance.give_up()
+    assert desk.store.transact(Ledger.tickets) == (WAITING,)
+    async with queueing(desk) as hub:
+        await until(lambda: not desk.store.transact(Ledger.tickets))
+        assert hub.resumed == []
 
 
 def test_only_gpu_time_counts_against_people(desk: Desk) -> None:

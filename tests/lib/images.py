@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,9 +27,14 @@ def build(*command: str) -> str:
 
 @contextmanager
 def built_image(engine: docker.DockerClient, recipe: str, labels: dict[str, str]) -> Iterator[str]:
-    """Build a Dockerfile without files and give the image's id; the image is removed afterwards."""
+    """Build a Dockerfile without files and give the image's id; the image is removed afterwards.
+
+    The image is nobody else's: tests that run at the same time build the same, and who is done
+    first could not remove an image from which others have made theirs.
+    """
+    own = labels | {"labhub.test.image": uuid.uuid4().hex}
     image, _ = engine.images.build(
-        fileobj=io.BytesIO(recipe.encode()), labels=labels, rm=True, forcerm=True
+        fileobj=io.BytesIO(recipe.encode()), labels=own, rm=True, forcerm=True
     )
     try:
         yield image.id
