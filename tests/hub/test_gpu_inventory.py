@@ -8,7 +8,6 @@ from typing import Any
 
 import docker
 import pytest
-import requests
 
 from hub_config.status import read_status
 from tests.lib.fake_engine import FakeEngine
@@ -18,6 +17,7 @@ from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.nvml_double import DRIVER, H100, gpu, mig_slice
 from tests.lib.person import words
+from tests.lib.starts import RUNS, WAITS, start
 
 pytestmark = pytest.mark.hub
 
@@ -31,7 +31,6 @@ images:
 quotas:
   default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2%s}
 """
-WAITS = "waits"
 IMPATIENT = ROOT / "tests" / "lib" / "impatient_config.py"
 PEOPLE = ("ada", "bob")
 
@@ -92,14 +91,6 @@ def device(lab: Lab, uuid: str) -> dict[str, Any]:
     return next(each for each in devices(lab) if each["id"] == uuid)
 
 
-def start(lab: Lab, user: str, **options: Any) -> str:
-    """Start a server; return "" once it runs, or why not: WAITS while it is in the queue."""
-    answer = lab.api("POST", f"users/{user}/server", json=options)
-    if answer.status_code == requests.codes.accepted:
-        return WAITS
-    return "" if answer.status_code == requests.codes.created else str(answer.json()["message"])
-
-
 def waits(lab: Lab, user: str, **options: Any) -> bool:
     """Say whether a start finds no GPU; it leaves the queue again."""
     found = start(lab, user, **options) == WAITS
@@ -139,7 +130,7 @@ def test_what_the_driver_says_is_what_an_admin_reads(lab: Lab) -> None:
 def test_a_gpu_in_quarantine_gets_no_new_server_and_keeps_the_one_it_has(
     lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
 ) -> None:
-    assert start(lab, "ada", gpus=1) == ""
+    assert start(lab, "ada", gpus=1) == RUNS
     mine = given(fake_engine, "ada")
     other = B if mine == [A] else A
     machine.driver.says(*BOTH, f"lost {other}")
@@ -151,14 +142,14 @@ def test_a_gpu_in_quarantine_gets_no_new_server_and_keeps_the_one_it_has(
     assert waits(lab, "bob", gpus=1)
     machine.driver.says(*BOTH, f"lost {mine[0]}")
     until(lambda: device(lab, other)["healthy"] and not device(lab, mine[0])["healthy"])
-    assert start(lab, "bob", gpus=1) == ""
+    assert start(lab, "bob", gpus=1) == RUNS
     assert given(fake_engine, "bob") == [other]
     assert given(fake_engine, "ada") == mine
     lab.api("DELETE", "users/ada/server")
     assert waits(lab, "ada", gpus=1)  # it is nobody's, and still lost
     machine.driver.says(*BOTH)
     until(lambda: device(lab, mine[0])["healthy"])
-    assert start(lab, "ada", gpus=1) == ""
+    assert start(lab, "ada", gpus=1) == RUNS
 
 
 def test_a_gpu_that_others_use_is_not_free(
@@ -175,7 +166,7 @@ def test_a_gpu_that_others_use_is_not_free(
             until(lambda: device(lab, A)["used_by_others"])
             assert "no server of labhub" in device(lab, A)["why"]
             assert waits(lab, "ada", gpus=2)
-            assert start(lab, "ada", gpus=1) == ""
+            assert start(lab, "ada", gpus=1) == RUNS
             assert given(fake_engine, "ada") == [B]
             lab.api("DELETE", "users/ada/server")
             machine.driver.says(*BOTH)
@@ -188,7 +179,7 @@ def test_a_gpu_that_others_use_is_not_free(
 def test_a_server_on_its_own_gpu_is_no_other(
     lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
 ) -> None:
-    assert start(lab, "ada", gpus=1) == ""
+    assert start(lab, "ada", gpus=1) == RUNS
     [mine] = given(fake_engine, "ada")
     machine.runs(78, f"/docker/{box(fake_engine, 'ada').id}")
     machine.driver.says(*BOTH, f"proc {mine} 78 70000")
@@ -208,8 +199,8 @@ def test_slices_are_given_out_in_the_place_of_the_whole(
     machine.driver.says(gpu(A), gpu(B), f"mig {A}", *parts, f"lost {B}")
     until(lambda: {each["id"]: each["healthy"] for each in devices(lab)}
           == {B: False, slices[0]: True, slices[1]: True})  # fmt: skip
-    assert start(lab, "ada", gpus=1) == ""
-    assert start(lab, "bob", gpus=1) == ""
+    assert start(lab, "ada", gpus=1) == RUNS
+    assert start(lab, "bob", gpus=1) == RUNS
     assert sorted(given(fake_engine, "ada") + given(fake_engine, "bob")) == slices
 
 
@@ -223,7 +214,7 @@ def test_a_monitor_that_hangs_delays_nobody_and_admins_read_it(
     for command in (("device", "list"), ("status",)):
         assert "The GPU monitor has said nothing since" in lab.cli(*command)
     began = time.monotonic()
-    assert start(lab, "ada", gpus=1) == ""
+    assert start(lab, "ada", gpus=1) == RUNS
     assert time.monotonic() - began < 10
     assert given(fake_engine, "ada") == [A]
     assert waits(lab, "bob", gpus=1)  # what it said last still counts
@@ -234,7 +225,7 @@ def test_a_monitor_that_hangs_delays_nobody_and_admins_read_it(
     machine.driver.says(*BOTH)
     machine.start()
     until(lambda: device(lab, B)["healthy"])
-    assert start(lab, "bob", gpus=1) == ""
+    assert start(lab, "bob", gpus=1) == RUNS
 
 
 def test_a_server_whose_gpu_computes_is_not_idle(
@@ -243,7 +234,7 @@ def test_a_server_whose_gpu_computes_is_not_idle(
     lab.dir.save(CONFIG % ", idle: 6 s")
     try:
         for name in PEOPLE:
-            assert start(lab, name, gpus=1) == ""
+            assert start(lab, name, gpus=1) == RUNS
             folder = cgroups / "cpuacct" / "docker" / box(fake_engine, name).id
             folder.mkdir(parents=True)
             (folder / "cpuacct.usage").write_text("0\n")

@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-import requests
 
 from spawner.runs import Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.person import words
+from tests.lib.starts import RUNS, WAITS, change, start
 
 pytestmark = pytest.mark.hub
 
@@ -29,7 +28,6 @@ quotas:
 """
 PEOPLE = ("ada", "bob", "cleo", "dan")
 ONE = {"gpus": 1}
-WAITS = "waits"
 IMPATIENT = ROOT / "tests" / "lib" / "impatient_config.py"
 
 
@@ -62,19 +60,8 @@ def until(true: Callable[[], object], seconds: float = 15) -> None:
 
 
 def open_runs(lab: Lab) -> tuple[Run, ...]:
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        return store.transact(Ledger.open_runs)
-    finally:
-        store.close()
-
-
-def start(lab: Lab, user: str, **options: Any) -> str:
-    """Start a server; return "" once it runs, else why not: WAITS while it is in the queue."""
-    answer = lab.api("POST", f"users/{user}/server", json=options)
-    if answer.status_code == requests.codes.accepted:
-        return WAITS
-    return "" if answer.status_code == requests.codes.created else str(answer.json()["message"])
+    found: tuple[Run, ...] = change(lab, Ledger.open_runs)
+    return found
 
 
 def box(engine: FakeEngine, user: str) -> Container:
@@ -95,11 +82,11 @@ def gpus_of(engine: FakeEngine, user: str) -> list[str]:
 
 
 def test_two_people_get_different_ones_and_a_third_waits(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", **ONE) == ""
-    assert start(lab, "bob", **ONE) == ""
+    assert start(lab, "ada", **ONE) == RUNS
+    assert start(lab, "bob", **ONE) == RUNS
     assert sorted(gpus(fake_engine, "ada") + gpus(fake_engine, "bob")) == [A, B]
     assert start(lab, "cleo", **ONE) == WAITS
-    assert start(lab, "dan", gpus=0) == ""
+    assert start(lab, "dan", gpus=0) == RUNS
     assert gpus(fake_engine, "dan") == []
 
 
@@ -107,7 +94,7 @@ def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
     for _ in range(5):
         with ThreadPoolExecutor(len(PEOPLE)) as pool:
             answers = list(pool.map(lambda name: start(lab, name, **ONE), PEOPLE))
-        assert set(answers) <= {"", WAITS}
+        assert set(answers) <= {RUNS, WAITS}
         until(lambda: sum(bool(gpus_of(fake_engine, name)) for name in PEOPLE) == len((A, B)))
         lucky = [name for name in PEOPLE if gpus_of(fake_engine, name)]
         assert sorted(each for name in lucky for each in gpus(fake_engine, name)) == [A, B]
@@ -118,7 +105,7 @@ def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
 
 
 def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", gpus=2) == ""
+    assert start(lab, "ada", gpus=2) == RUNS
     assert sorted(gpus(fake_engine, "ada")) == [A, B]
     assert start(lab, "bob", **ONE) == WAITS
     lab.api("DELETE", "users/ada/server")
@@ -126,23 +113,23 @@ def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEng
 
 
 def test_a_server_that_died_gives_its_gpu_back(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", gpus=2) == ""
+    assert start(lab, "ada", gpus=2) == RUNS
     fake_engine.die(box(fake_engine, "ada").id, 1)
     until(lambda: not open_runs(lab))
-    assert start(lab, "bob", gpus=2) == ""
+    assert start(lab, "bob", gpus=2) == RUNS
 
 
 def test_a_hub_that_was_killed_forgets_no_gpu(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", **ONE) == ""
+    assert start(lab, "ada", **ONE) == RUNS
     mine = gpus(fake_engine, "ada")
     lab.restart_hub(kill=True)
-    assert start(lab, "bob", **ONE) == ""
+    assert start(lab, "bob", **ONE) == RUNS
     assert gpus(fake_engine, "bob") != mine
     assert start(lab, "cleo", **ONE) == WAITS
 
 
 def test_an_engine_that_does_not_answer_frees_none(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", gpus=2) == ""
+    assert start(lab, "ada", gpus=2) == RUNS
     mine = gpus(fake_engine, "ada")
     fake_engine.fail("*", "/containers", status=500, times=10**6)
     lab.api("DELETE", "users/ada/server")  # nobody knows whether it ended
@@ -157,7 +144,7 @@ def test_an_engine_that_does_not_answer_frees_none(lab: Lab, fake_engine: FakeEn
 def test_a_store_that_was_lost_is_filled_again_with_who_has_which(
     lab: Lab, fake_engine: FakeEngine
 ) -> None:
-    assert start(lab, "ada", **ONE) == ""
+    assert start(lab, "ada", **ONE) == RUNS
     lab.stop_hub(kill=True)
     for path in lab.dir.state.glob("labhub.sqlite*"):
         path.unlink()
@@ -165,12 +152,12 @@ def test_a_store_that_was_lost_is_filled_again_with_who_has_which(
     until(lambda: open_runs(lab), seconds=40)
     [run] = open_runs(lab)
     assert list(run.devices) == gpus(fake_engine, "ada")
-    assert start(lab, "bob", **ONE) == ""
+    assert start(lab, "bob", **ONE) == RUNS
     assert gpus(fake_engine, "bob") != gpus(fake_engine, "ada")
 
 
 def test_no_image_and_no_user_gets_around_it(lab: Lab, fake_engine: FakeEngine) -> None:
-    assert start(lab, "ada", gpus=0) == ""
+    assert start(lab, "ada", gpus=0) == RUNS
     mine = box(fake_engine, "ada")
     assert mine.environment["NVIDIA_VISIBLE_DEVICES"] == "void"
     assert mine.host_config["Runtime"] == "runc"
@@ -182,7 +169,7 @@ def test_no_image_and_no_user_gets_around_it(lab: Lab, fake_engine: FakeEngine) 
 def test_the_start_page_offers_what_is_free(lab: Lab) -> None:
     person = lab.login("bob")
     assert "2 GPUs" in words(person.get("/hub/spawn/bob"))
-    assert start(lab, "ada", **ONE) == ""
+    assert start(lab, "ada", **ONE) == RUNS
     page = words(person.get("/hub/spawn/bob"))
     assert "2 GPUs, waits" in page
     assert "1 GPU, after" not in page
@@ -194,8 +181,8 @@ def test_several_share_a_device_that_the_file_says_so_of(lab: Lab, fake_engine: 
     try:
         until(lambda: "1 GPU" in words(lab.login("ada").get("/hub/spawn/ada")))
         time.sleep(1)
-        assert start(lab, "ada", **ONE) == ""
-        assert start(lab, "bob", **ONE) == ""
+        assert start(lab, "ada", **ONE) == RUNS
+        assert start(lab, "bob", **ONE) == RUNS
         assert gpus(fake_engine, "ada") == gpus(fake_engine, "bob") == [A]
         assert start(lab, "cleo", **ONE) == WAITS
         assert box(fake_engine, "ada").environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
@@ -212,7 +199,7 @@ def test_limits_of_a_server_whose_gpu_came_in_by_a_hook_wait(
     fake_engine.life.cdi = []  # as an engine of before 28.2
     lab.restart_hub()
     try:
-        assert start(lab, "ada", **ONE) == ""
+        assert start(lab, "ada", **ONE) == RUNS
         mine = box(fake_engine, "ada").host_config
         [request] = mine["DeviceRequests"]
         assert (request["Driver"], request["DeviceIDs"]) == ("nvidia", [A])

@@ -10,12 +10,14 @@ import pytest
 import requests
 
 from spawner.runs import Holder, Reason, Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from spawner.waiting import Waiting
+from tests.lib import starts
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.person import words
+from tests.lib.starts import RUNS, WAITS, change, is_ready
 
 pytestmark = pytest.mark.hub
 
@@ -70,15 +72,6 @@ def save(lab: Lab, text: str) -> None:
     time.sleep(2)
 
 
-def change(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
-    """Read or write the store beside the hub, as `labhub` does."""
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        return store.transact(work)
-    finally:
-        store.close()
-
-
 def runs(lab: Lab) -> dict[str, Run]:
     return {run.holder.user: run for run in change(lab, Ledger.open_runs)}
 
@@ -92,18 +85,13 @@ def names(lab: Lab) -> list[str]:
     return [each.holder.user for each in waiting(lab)]
 
 
-def start(lab: Lab, user: str, **options: Any) -> int:
-    """Ask for a server: 201 it runs, 202 it waits."""
-    return lab.api("POST", f"users/{user}/server", json={"gpus": 1, **options}).status_code
+def start(lab: Lab, user: str, **options: Any) -> str:
+    """Ask for a server, with one GPU unless the options say something else."""
+    return starts.start(lab, user, **{"gpus": 1, **options})
 
 
 def stop(lab: Lab, user: str) -> None:
     lab.api("DELETE", f"users/{user}/server")
-
-
-def is_ready(lab: Lab, user: str) -> bool:
-    servers = lab.api("GET", f"users/{user}").json()["servers"]
-    return bool(servers.get("", {}).get("ready"))
 
 
 def queue(lab: Lab, *words: str) -> list[dict[str, Any]]:
@@ -127,7 +115,7 @@ def place(lab: Lab, user: str) -> dict[str, Any]:
 
 def test_ten_people_and_four_gpus(lab: Lab) -> None:
     answers = [start(lab, user) for user in PEOPLE]
-    assert answers == [201] * 4 + [202] * 6
+    assert answers == [RUNS] * 4 + [WAITS] * 6
     assert sorted(d for run in runs(lab).values() for d in run.devices) == sorted(DEVICES)
     until(lambda: [each["position"] for each in queue(lab)] == [1, 2, 3, 4, 5, 6])
     assert [each["user"] for each in queue(lab)] == list(PEOPLE[4:])
@@ -140,9 +128,9 @@ def test_ten_people_and_four_gpus(lab: Lab) -> None:
 
 
 def test_a_place_says_when_and_what_is_ahead(lab: Lab) -> None:
-    assert [start(lab, user, session="1 h", gpus=2) for user in PEOPLE[:2]] == [201, 201]
-    assert start(lab, "u2", gpus=2, session="2 h") == 202
-    assert start(lab, "u3", session="4 h") == 202
+    assert [start(lab, user, session="1 h", gpus=2) for user in PEOPLE[:2]] == [RUNS, RUNS]
+    assert start(lab, "u2", gpus=2, session="2 h") == WAITS
+    assert start(lab, "u3", session="4 h") == WAITS
     until(lambda: len(queue(lab)) == 2 and queue(lab)[1]["position"] == 2)
     found = place(lab, "u3")
     assert (found["position"], found["waiting"], found["gpus"]) == (2, 2, 1)
@@ -159,8 +147,8 @@ def test_a_place_says_when_and_what_is_ahead(lab: Lab) -> None:
 
 
 def test_leaving_makes_room_for_those_behind(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert [start(lab, user) for user in ("u1", "u2")] == [202, 202]
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, user) for user in ("u1", "u2")] == [WAITS, WAITS]
     stop(lab, "u1")
     until(lambda: names(lab) == ["u2"])
     assert place(lab, "u2")["position"] == 1
@@ -170,8 +158,8 @@ def test_leaving_makes_room_for_those_behind(lab: Lab) -> None:
 
 
 def test_without_a_gpu_it_starts_at_once(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert start(lab, "u1", cpus=0.5) == 202
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1", cpus=0.5) == WAITS
     person = lab.login("u1")
     assert person.api("POST", "labhub/queue/u1/", json={"do": "dance"}).status_code == 400
     assert lab.login("u2").api("POST", "labhub/queue/u1/", json={}).status_code in {403, 404}
@@ -184,8 +172,8 @@ def test_without_a_gpu_it_starts_at_once(lab: Lab) -> None:
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
 def test_a_hub_that_comes_back_goes_on_with_the_queue(lab: Lab, kill: bool) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert [start(lab, user, cpus=0.5) for user in ("u1", "u2")] == [202, 202]
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, user, cpus=0.5) for user in ("u1", "u2")] == [WAITS, WAITS]
     before = {each.holder: each.since for each in waiting(lab)}
     lab.restart_hub(kill=kill)
     assert {each.holder: each.since for each in waiting(lab)} == before
@@ -197,8 +185,8 @@ def test_a_hub_that_comes_back_goes_on_with_the_queue(lab: Lab, kill: bool) -> N
 
 
 def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert start(lab, "u1") == 202
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1") == WAITS
     change(
         lab, lambda ledger: ledger.look(Holder("u1", ""), datetime.now(UTC) - timedelta(hours=1))
     )
@@ -210,8 +198,8 @@ def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
 
 
 def test_who_follows_the_start_is_there(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert start(lab, "u1") == 202
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1") == WAITS
     assert waiting(lab)[0].lost_at is not None
     person = lab.login("u1")
     with person.get("/hub/api/users/u1/server/progress", stream=True) as events:
@@ -227,8 +215,8 @@ def test_who_follows_the_start_is_there(lab: Lab) -> None:
 
 def test_who_does_not_come_when_others_wait_loses_the_gpu(lab: Lab) -> None:
     save(lab, CONFIG.replace("gpus: {devices", "gpus: {claim: 10 s, devices"))
-    assert start(lab, "u0", gpus=4) == 201
-    assert [start(lab, user, gpus=4) for user in ("u1", "u2")] == [202, 202]
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, user, gpus=4) for user in ("u1", "u2")] == [WAITS, WAITS]
     stop(lab, "u0")
     until(lambda: is_ready(lab, "u1"))
     assert runs(lab)["u1"].offered is not None
@@ -240,8 +228,8 @@ def test_who_does_not_come_when_others_wait_loses_the_gpu(lab: Lab) -> None:
 
 
 def test_who_opens_the_server_keeps_it(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert start(lab, "u1", gpus=4) == 202
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1", gpus=4) == WAITS
     person = lab.login("u1")
     with person.get("/hub/api/users/u1/server/progress", stream=True):
         until(lambda: waiting(lab)[0].lost_at is None)
@@ -252,13 +240,13 @@ def test_who_opens_the_server_keeps_it(lab: Lab) -> None:
 
 def test_a_session_goes_on_until_somebody_waits_and_is_warned_first(lab: Lab) -> None:
     # A minute is the shortest session; a quarter of it before the end one is warned.
-    assert start(lab, "u0", gpus=4, session="60 s") == 201
+    assert start(lab, "u0", gpus=4, session="60 s") == RUNS
     change(lab, began_earlier("u0", 300))
     lab.restart_hub()
     time.sleep(3)
     assert is_ready(lab, "u0")
     assert runs(lab)["u0"].warned_at is None
-    assert start(lab, "u1") == 202
+    assert start(lab, "u1") == WAITS
     until(lambda: runs(lab)["u0"].warned_at is not None)
     assert "its session of 1 min is over then" in words(lab.login("u0").get("/hub/home"))
     until(lambda: is_ready(lab, "u1"), 40)
@@ -282,8 +270,8 @@ def test_memory_is_waited_for_like_a_gpu(lab: Lab) -> None:
     lab.dir.machine(10 * GIB)  # of which 8 are never given out
     try:
         lab.restart_hub()
-        assert [start(lab, user, gpus=0) for user in ("u0", "u1")] == [201, 201]
-        assert start(lab, "u2", gpus=0) == 202
+        assert [start(lab, user, gpus=0) for user in ("u0", "u1")] == [RUNS, RUNS]
+        assert start(lab, "u2", gpus=0) == WAITS
         assert place(lab, "u2")["sentence"].startswith("There is no room now. You are next; memory")
         stop(lab, "u0")
         until(lambda: is_ready(lab, "u2"))
@@ -293,7 +281,7 @@ def test_memory_is_waited_for_like_a_gpu(lab: Lab) -> None:
 
 def test_what_waiting_cannot_give_is_refused(lab: Lab) -> None:
     small = {"cpus": 0.4, "memory": "256 MiB"}
-    assert start(lab, "u0", gpus=3, **small) == 201
+    assert start(lab, "u0", gpus=3, **small) == RUNS
     answer = lab.api("POST", "users/u0/servers/two", json={"gpus": 2, **small})
     assert (answer.status_code, answer.json()["message"]) == (
         409,
@@ -306,8 +294,8 @@ def test_what_waiting_cannot_give_is_refused(lab: Lab) -> None:
 
 
 def test_an_admin_changes_the_order(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert [start(lab, user) for user in ("u1", "u2", "u3")] == [202, 202, 202]
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, user) for user in ("u1", "u2", "u3")] == [WAITS, WAITS, WAITS]
     assert lab.cli("queue", "move", "u3", "first") == "u3 is served before all others.\n"
     assert lab.cli("queue", "move", "u1", "last") == "u1 is served behind all others.\n"
     until(lambda: [each["user"] for each in queue(lab)] == ["u3", "u2", "u1"])
@@ -321,8 +309,8 @@ def test_an_admin_changes_the_order(lab: Lab) -> None:
 
 
 def test_an_admin_releases_a_lease(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=4) == 201
-    assert start(lab, "u1") == 202
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1") == WAITS
     assert lab.cli("lease", "release", "u0").startswith("u0 is being ended")
     until(lambda: is_ready(lab, "u1"))
     [end, *_] = change(lab, lambda ledger: ledger.receipts("u0"))
@@ -331,11 +319,11 @@ def test_an_admin_releases_a_lease(lab: Lab) -> None:
 
 
 def test_a_drained_device_goes_to_nobody_new(lab: Lab) -> None:
-    assert start(lab, "u0", gpus=3) == 201
+    assert start(lab, "u0", gpus=3) == RUNS
     [free] = set(DEVICES) - set(runs(lab)["u0"].devices)
     assert lab.cli("lease", "drain", free).endswith("goes to nobody new; who has it keeps it until "
                                                     "their server ends.\n")  # fmt: skip
-    assert start(lab, "u1") == 202
+    assert start(lab, "u1") == WAITS
     lab.cli("lease", "drain", free, "--undo")
     until(lambda: is_ready(lab, "u1"))
     assert runs(lab)["u1"].devices == (free,)
@@ -343,8 +331,8 @@ def test_a_drained_device_goes_to_nobody_new(lab: Lab) -> None:
 
 
 def test_the_page_for_admins(lab: Lab) -> None:
-    assert start(lab, "u5", gpus=4) == 201
-    assert [start(lab, user) for user in ("u6", "u7")] == [202, 202]
+    assert start(lab, "u5", gpus=4) == RUNS
+    assert [start(lab, user) for user in ("u6", "u7")] == [WAITS, WAITS]
     admin, member = lab.login("u0"), lab.login("u8")
     assert member.get("/hub/gpus").status_code == 403
     assert member.api("GET", "labhub/gpus").status_code == 403

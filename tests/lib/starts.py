@@ -1,0 +1,49 @@
+"""Starts in a lab whose hub is impatient: the API answers before those that wait are through."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from spawner.runs import Holder
+from spawner.store import Ledger, Store
+from tests.lib.lab import Lab
+
+RUNS, WAITS = "", "waits"
+PATIENCE_SECONDS = 30
+
+
+def change(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
+    """Read or write the store beside the hub, as `labhub` does."""
+    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
+    try:
+        return store.transact(work)
+    finally:
+        store.close()
+
+
+def is_ready(lab: Lab, user: str) -> bool:
+    """Return whether somebody's server runs."""
+    servers = lab.api("GET", f"users/{user}").json()["servers"]
+    return bool(servers.get("", {}).get("ready"))
+
+
+def start(lab: Lab, user: str, **options: Any) -> str:
+    """Start a server; return RUNS, WAITS while it is in the queue, or why it does neither.
+
+    The API's 202 alone does not tell: on a busy machine a start may just be slow.
+    """
+    answer = lab.api("POST", f"users/{user}/server", json=options)
+    if answer.status_code == requests.codes.created:
+        return RUNS
+    if answer.status_code != requests.codes.accepted:
+        return str(answer.json()["message"])
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if is_ready(lab, user):
+            return RUNS
+        if Holder(user, "") in {each.holder for each in change(lab, Ledger.tickets)}:
+            return WAITS
+        time.sleep(0.05)
+    return f"not within {PATIENCE_SECONDS} s"
