@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from spawner.usage import Span, Window
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
@@ -51,7 +51,7 @@ def user(lab: Lab) -> Iterator[str]:
     name = UNUSED.pop()
     yield name
     lab.api("DELETE", f"users/{name}/server")
-    until(lambda: not transact(lab, Ledger.open_runs))
+    until(lambda: not lab.transact(Ledger.open_runs))
 
 
 def until(true: Callable[[], object], seconds: float = 20) -> None:
@@ -59,14 +59,6 @@ def until(true: Callable[[], object], seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
-
-
-def transact(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        return store.transact(work)
-    finally:
-        store.close()
 
 
 def rules(lab: Lab, hours: float | None, grace: str = "30 min") -> None:
@@ -109,7 +101,7 @@ def use(lab: Lab, user: str, seconds: float) -> None:
     now, name, holder = datetime.now(UTC), f"lab-{user}-0", Holder(user, "")
     run = Run(name, holder, "image", 1 << 30, now - timedelta(seconds=seconds), gpus=1)
     end = Receipt(name, holder, Kind.SERVER, now, Reason.USER, 1 << 30)
-    transact(lab, lambda ledger: (ledger.begin(run), ledger.end(end)))
+    lab.transact(lambda ledger: (ledger.begin(run), ledger.end(end)))
 
 
 def test_who_has_used_it_up_starts_without_a_gpu(lab: Lab, user: str) -> None:
@@ -147,7 +139,7 @@ def test_a_server_is_told_goes_on_for_a_while_and_ends_with_a_receipt(lab: Lab, 
     assert "your GPU time of this" in page
     assert runs(lab, user)
     until(lambda: not runs(lab, user))
-    receipt = transact(lab, lambda ledger: ledger.last(Holder(user, "")))
+    receipt = lab.transact(lambda ledger: ledger.last(Holder(user, "")))
     assert (receipt.reason, receipt.spent.allowed_seconds) == (Reason.GPU_HOURS, 3.6)
     assert receipt.spent.used_seconds >= 9.6
     assert "was used up" in home(lab, user)
@@ -173,12 +165,12 @@ def test_the_ledger_follows_a_server_that_gets_another_size(lab: Lab, user: str)
     def used() -> tuple[Span, ...]:
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now)
-        found: tuple[Span, ...] = transact(lab, lambda ledger: ledger.spans(window, user))
+        found: tuple[Span, ...] = lab.transact(lambda ledger: ledger.spans(window, user))
         return found
 
     until(lambda: [each.cpus for each in used()] == [1.0, 2.0])
     lab.api("DELETE", f"users/{user}/server")
-    until(lambda: not transact(lab, Ledger.open_runs))
+    until(lambda: not lab.transact(Ledger.open_runs))
     first, second = used()
     assert (first.gpus, second.gpus) == (1, 1)
     assert first.until == second.since

@@ -13,7 +13,7 @@ from tests.lib.fake_state import Container
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.person import words
-from tests.lib.starts import RUNS, WAITS, change, start
+from tests.lib.starts import RUNS, WAITS, start
 
 pytestmark = pytest.mark.hub
 
@@ -60,8 +60,7 @@ def until(true: Callable[[], object], seconds: float = 15) -> None:
 
 
 def open_runs(lab: Lab) -> tuple[Run, ...]:
-    found: tuple[Run, ...] = change(lab, Ledger.open_runs)
-    return found
+    return lab.transact(Ledger.open_runs)
 
 
 def box(engine: FakeEngine, user: str) -> Container:

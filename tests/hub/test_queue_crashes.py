@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 import requests
 
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from tests.lib.crash_points import Orders
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
@@ -52,12 +52,7 @@ def until(true: Callable[[], object], seconds: float = 20) -> None:
 
 
 def leases(lab: Lab) -> list[tuple[str, tuple[str, ...]]]:
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        runs = store.transact(Ledger.open_runs)
-    finally:
-        store.close()
-    return [(run.holder.user, run.devices) for run in runs]
+    return [(run.holder.user, run.devices) for run in lab.transact(Ledger.open_runs)]
 
 
 def server(lab: Lab, user: str) -> dict[str, object]:

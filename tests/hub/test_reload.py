@@ -17,7 +17,7 @@ from spawner.desk import Desk
 from spawner.live import Live, Told
 from spawner.resize import limits_of
 from spawner.runs import Holder, Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from tests.lib.crash_points import Orders
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
 from tests.lib.lab import Lab
@@ -136,12 +136,8 @@ def box(lab: Lab, fake_engine: FakeEngine, cgroups: Path) -> Box:
 
 
 def run_of(lab: Lab) -> Run:
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        [run] = store.transact(Ledger.open_runs)
-        return run
-    finally:
-        store.close()
+    [run] = lab.transact(Ledger.open_runs)
+    return run
 
 
 # the file

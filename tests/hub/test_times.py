@@ -13,7 +13,7 @@ import requests
 
 from spawner.messages.times import NO_SUCH_WISH
 from spawner.runs import Holder, Reason, Receipt, Run
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
 from tests.lib.lab import Lab
@@ -126,20 +126,12 @@ def model(lab: Lab) -> dict[str, Any]:
 
 
 def receipts(lab: Lab) -> tuple[Receipt, ...]:
-    return transact(lab, lambda ledger: ledger.receipts("ada"))
+    return lab.transact(lambda ledger: ledger.receipts("ada"))
 
 
 def run_of(lab: Lab) -> Run:
-    [run] = transact(lab, Ledger.open_runs)
+    [run] = lab.transact(Ledger.open_runs)
     return run
-
-
-def transact(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        return store.transact(work)
-    finally:
-        store.close()
 
 
 def shown(lab: Lab) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.lib.fake_engine import FakeEngine
 from tests.lib.lab import Lab
 from tests.lib.node import ROOT
 from tests.lib.person import words
-from tests.lib.starts import RUNS, WAITS, change, is_ready
+from tests.lib.starts import RUNS, WAITS, is_ready
 
 pytestmark = pytest.mark.hub
 
@@ -73,12 +73,11 @@ def save(lab: Lab, text: str) -> None:
 
 
 def runs(lab: Lab) -> dict[str, Run]:
-    return {run.holder.user: run for run in change(lab, Ledger.open_runs)}
+    return {run.holder.user: run for run in lab.transact(Ledger.open_runs)}
 
 
 def waiting(lab: Lab) -> tuple[Waiting, ...]:
-    found: tuple[Waiting, ...] = change(lab, Ledger.tickets)
-    return found
+    return lab.transact(Ledger.tickets)
 
 
 def names(lab: Lab) -> list[str]:
@@ -187,8 +186,8 @@ def test_a_hub_that_comes_back_goes_on_with_the_queue(lab: Lab, kill: bool) -> N
 def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
     assert start(lab, "u0", gpus=4) == RUNS
     assert start(lab, "u1") == WAITS
-    change(
-        lab, lambda ledger: ledger.look(Holder("u1", ""), datetime.now(UTC) - timedelta(hours=1))
+    lab.transact(
+        lambda ledger: ledger.look(Holder("u1", ""), datetime.now(UTC) - timedelta(hours=1))
     )
     until(lambda: not waiting(lab))
     page = words(lab.login("u1").get("/hub/spawn-pending/u1"))
@@ -221,7 +220,7 @@ def test_who_does_not_come_when_others_wait_loses_the_gpu(lab: Lab) -> None:
     until(lambda: is_ready(lab, "u1"))
     assert runs(lab)["u1"].offered is not None
     until(lambda: is_ready(lab, "u2"), 40)
-    [end, *_] = change(lab, lambda ledger: ledger.receipts("u1"))
+    [end, *_] = lab.transact(lambda ledger: ledger.receipts("u1"))
     assert end.reason is Reason.UNCLAIMED
     page = words(lab.login("u1").get("/hub/home"))
     assert "nobody opened it, and others were waiting for its GPU" in page
@@ -241,7 +240,7 @@ def test_who_opens_the_server_keeps_it(lab: Lab) -> None:
 def test_a_session_goes_on_until_somebody_waits_and_is_warned_first(lab: Lab) -> None:
     # A minute is the shortest session; a quarter of it before the end one is warned.
     assert start(lab, "u0", gpus=4, session="60 s") == RUNS
-    change(lab, began_earlier("u0", 300))
+    lab.transact(began_earlier("u0", 300))
     lab.restart_hub()
     time.sleep(3)
     assert is_ready(lab, "u0")
@@ -250,7 +249,7 @@ def test_a_session_goes_on_until_somebody_waits_and_is_warned_first(lab: Lab) ->
     until(lambda: runs(lab)["u0"].warned_at is not None)
     assert "its session of 1 min is over then" in words(lab.login("u0").get("/hub/home"))
     until(lambda: is_ready(lab, "u1"), 40)
-    [end, *_] = change(lab, lambda ledger: ledger.receipts("u0"))
+    [end, *_] = lab.transact(lambda ledger: ledger.receipts("u0"))
     assert end.reason is Reason.TIME_LIMIT
 
 
@@ -313,7 +312,7 @@ def test_an_admin_releases_a_lease(lab: Lab) -> None:
     assert start(lab, "u1") == WAITS
     assert lab.cli("lease", "release", "u0").startswith("u0 is being ended")
     until(lambda: is_ready(lab, "u1"))
-    [end, *_] = change(lab, lambda ledger: ledger.receipts("u0"))
+    [end, *_] = lab.transact(lambda ledger: ledger.receipts("u0"))
     assert end.reason is Reason.ADMIN
     assert "has no GPU; see `labhub lease list`" in lab.cli("lease", "release", "u9", check=False)
 

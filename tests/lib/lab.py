@@ -14,19 +14,22 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import docker
 import requests
 
+from spawner.store import Ledger, Store
 from tests.lib.instance_dir import DEFAULT_CONFIG, InstanceDir
 from tests.lib.node import ROOT, proxy_path
 from tests.lib.person import TIMEOUT_SECONDS, Person, words
 from tests.lib.processes import Process, listens
 from tests.lib.warm import WarmChild
 
+T = TypeVar("T")
 PASSWORD = "correct horse battery staple"  # the tests' own, for accounts that live for seconds
 CONFIG = ROOT / "tests" / "lib" / "lab_config.py"
 
@@ -200,6 +203,14 @@ class Lab:
         headers = {"Authorization": f"token {self.token}", **options.pop("headers", {})}
         url = f"{self.url}/hub/api/{path}"
         return requests.request(method, url, headers=headers, timeout=timeout, **options)
+
+    def transact(self, work: Callable[[Ledger], T]) -> T:
+        """Read or write the store beside the hub, as `labhub` does."""
+        store = Store(f"sqlite:///{self.dir.state / 'labhub.sqlite'}")
+        try:
+            return store.transact(work)
+        finally:
+            store.close()
 
     def logs(self) -> str:
         """Return the ends of all logs."""

@@ -1,26 +1,16 @@
 """Starts in a lab whose hub is impatient: the API answers before those that wait are through."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
 
 from spawner.runs import Holder
-from spawner.store import Ledger, Store
+from spawner.store import Ledger
 from tests.lib.lab import Lab
 
 RUNS, WAITS = "", "waits"
 PATIENCE_SECONDS = 30
-
-
-def change(lab: Lab, work: Callable[[Ledger], Any]) -> Any:
-    """Read or write the store beside the hub, as `labhub` does."""
-    store = Store(f"sqlite:///{lab.dir.state / 'labhub.sqlite'}")
-    try:
-        return store.transact(work)
-    finally:
-        store.close()
 
 
 def is_ready(lab: Lab, user: str) -> bool:
@@ -43,7 +33,7 @@ def start(lab: Lab, user: str, **options: Any) -> str:
     while time.monotonic() < deadline:
         if is_ready(lab, user):
             return RUNS
-        if Holder(user, "") in {each.holder for each in change(lab, Ledger.tickets)}:
+        if Holder(user, "") in {each.holder for each in lab.transact(Ledger.tickets)}:
             return WAITS
         time.sleep(0.05)
     return f"not within {PATIENCE_SECONDS} s"
