@@ -18,7 +18,7 @@ from tests.lib.faults import CALL_KINDS, STREAM_KINDS, Fault, Kind
 
 BODY: dict[str, Any] = {"Image": TENSORFLOW, "Labels": {"labhub.user": "ada"}}
 INSPECT = r"^/containers/ada/json$"
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2
 PATIENT_SECONDS = 10
 
 
@@ -161,11 +161,11 @@ def slow(_api: docker.APIClient, proxy: FaultProxy, fault: Fault) -> None:
 
 
 def drip(_api: docker.APIClient, proxy: FaultProxy, fault: Fault) -> None:
-    fault.seconds = 0.01
-    with client_of(proxy, 0.2) as api:  # each byte comes in time
+    fault.seconds = 0.03
+    with client_of(proxy, 2) as api:  # each byte comes in time, all of them do not
         begin = time.monotonic()
         api.start("ada")
-        assert time.monotonic() - begin >= 0.5
+        assert time.monotonic() - begin >= 2
         fault.seconds = 1
         threading.Timer(0.1, proxy.clear, [fault]).start()
         with client_of(proxy, 10) as patient:
