@@ -83,7 +83,10 @@ class Receipts:
         return await self._end(run_of(state, datetime.now(UTC)), state, facts, log_text)
 
     async def close(self, run: Run, story: Story | None = None) -> Receipt | None:
-        """Write the receipt of a run whose container is gone. Raises StoreError: it stays open."""
+        """Write the receipt of a run whose container is gone. Raises StoreError: it stays open.
+
+        None when it is not open any more: it has its receipt, or was withdrawn meanwhile.
+        """
         story = story or Story(answered=bool(run.container))
         facts = _facts(None, self._sightings.of(run.container), story, away=False)
         receipt = await self._end(run, None, facts, "")
@@ -109,7 +112,10 @@ class Receipts:
         usage = self._sightings.of(known.container).usage
 
         def work(ledger: Ledger) -> Receipt | None:
-            run = ledger.run(known.name) or known
+            noted = ledger.run(known.name)
+            if noted is None and state is None:
+                return None  # nothing shows that it ever was more than an intent
+            run = noted or known
             told = replace(facts, asked=run.stop or facts.asked)
             receipt = _receipt(run, state, why(told), usage, log_text)
             return receipt if ledger.end(receipt) else None
