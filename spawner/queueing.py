@@ -177,12 +177,17 @@ class Queueing:
                 self._desk.detach(self._hub.resume(waiting))
 
     async def _leave(self, holder: Holder) -> None:
-        """Take a start that nobody of this hub waits for out of the store."""
+        """Take a start that nobody of this hub waits for out of the store.
+
+        One that comes back meanwhile has been met before it is noted there, and stays.
+        """
+        gone = self._desk.room.gone
+        was_gone = holder in gone
         left = await self._desk.receipts.transact(
-            lambda ledger: ledger.leave(holder), otherwise=None
+            lambda ledger: (holder in gone) == was_gone and ledger.leave(holder), otherwise=None
         )
         if left is not None:
-            self._desk.room.gone.discard(holder)
+            gone.discard(holder)
 
     def _send_away(self, records: Records, seated: Iterable[Holder]) -> None:
         """End the starts that an admin took out of the store; `seated` waited before the look."""

@@ -59,7 +59,7 @@ class Room:
         self.lookers: set[Holder] = set()
         # Whose starts came to this hub: it knows better than the store whether they wait.
         self.met: set[Holder] = set()
-        # Who left while the store failed, so that they may still stand in it.
+        # Who left, and may still stand in the store.
         self.gone: set[Holder] = set()
         self._seats: dict[Holder, Seat] = {}
 
@@ -67,6 +67,16 @@ class Room:
         """Note that a start comes to this hub."""
         self.met.add(holder)
         self.gone.discard(holder)
+
+    def dismiss(self, holder: Holder) -> None:
+        """Note that nobody wants a start that an earlier hub left waiting, if it is still to come.
+
+        One that waits here leaves by itself.
+        """
+        if holder not in self._seats:
+            self.met.add(holder)
+            self.gone.add(holder)
+            self.due.set()
 
     def sit(self, holder: Holder, tell: Callable[[Place], None]) -> Seat:
         """Let a start wait here."""

@@ -217,8 +217,14 @@ class QuotaDockerSpawner(PagesSpawner):
     # stop
 
     def asked_to_stop(self, asked: Asked) -> None:
-        """Keep who wants the server to end, and why; `stop` comes next."""
+        """Keep who wants the server to end, and why; `stop` comes next.
+
+        Also a start that was cancelled before it came to the queue: the place that an earlier hub
+        left it there is not wanted any more.
+        """
         self._asked = asked
+        if not self.pending:
+            self._desk.room.dismiss(self._holder)
 
     async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002
         """End the server, remove its container, keep its volume."""

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from hub_config.schema import Config
+from spawner.queueing import RESUME_SECONDS
 from spawner.runs import Holder, Run
 from spawner.store import Ledger, Store
 from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, play, store
 from tests.lib.model_engine import Box
+from tests.lib.model_hub import ModelHub
 from tests.unit import test_queue_life
 
 __all__ = ["store"]
@@ -138,6 +140,33 @@ def test_any_world_with_too_few_gpus(store: Store) -> None:
 @pytest.mark.slow
 def test_many_worlds(store: Store) -> None:
     play(store, max(WORLDS, 5000), AnyQueueWorld)
+
+
+def test_a_start_cancelled_before_it_is_back_in_the_queue_is_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = type("Lived", (AnyQueueWorld,), {"store": store})()
+    life.come_up()
+    for name in PEOPLE:
+        life.press(Holder(name, ""))
+    life.pass_well(1)
+    [waiting] = store.transact(Ledger.tickets)
+    begun, start = [], ModelHub.start
+
+    def at_once_cancelled(hub: ModelHub, holder: Holder) -> None:
+        begun.append(holder)
+        start(hub, holder)
+        hub.spawner(holder)._spawn_future.cancel()  # before it takes its first step
+        hub.press_end(holder)
+
+    life.crash()
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelHub, "start", at_once_cancelled)
+        life.boot()
+        life.pass_well(4 * RESUME_SECONDS)
+    assert begun == [waiting.holder]
+    assert not store.transact(Ledger.has_tickets)
+    life.teardown()
 
 
 def test_thousands_of_lives_of_the_queue_alone() -> None:

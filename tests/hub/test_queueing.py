@@ -143,6 +143,36 @@ async def test_what_an_earlier_hub_left_goes_on_and_what_was_cancelled_here_does
         assert hub.resumed == [BOB]
 
 
+async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
+    desk: Desk,
+) -> None:
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        desk.room.dismiss(BOB)
+        await until(lambda: not desk.store.transact(Ledger.tickets))
+        assert hub.resumed == [BOB]
+
+
+async def test_who_comes_back_while_a_round_takes_them_out_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    desk.room.dismiss(BOB)
+    transact = desk.store.transact
+
+    def meanwhile(work: Callable[[Ledger], Any]) -> Any:
+        if desk.room.gone and work.__qualname__.startswith("Queueing._leave"):
+            desk.room.meet(BOB)
+        return transact(work)
+
+    monkeypatch.setattr(desk.store, "transact", meanwhile)
+    async with queueing(desk):
+        await until(lambda: not desk.room.gone)
+        await asyncio.sleep(0.2)
+    assert [each.holder for each in transact(Ledger.tickets)] == [BOB]
+
+
 async def test_who_could_not_be_taken_out_of_a_broken_store_is_so_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
