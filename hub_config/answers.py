@@ -118,6 +118,11 @@ class AnsweringHub(JupyterHub):
             self.db.delete(known)
             self.db.commit()
 
+    def has_server(self, holder: Holder) -> bool:
+        """Return whether a server runs already, and nobody is about to change that."""
+        spawner = self._spawner(holder)
+        return spawner is not None and spawner.ready
+
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""
         spawner = self._spawner(holder)

@@ -52,6 +52,9 @@ class Hub(Protocol):
     def has_come(self, run: Run) -> bool:
         """Return whether the person of a server that runs has opened or used it."""
 
+    def has_server(self, holder: Holder) -> bool:
+        """Return whether a server runs already, and nobody is about to change that."""
+
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""
 
@@ -162,13 +165,14 @@ class Queueing:
         """Let starts go on that an earlier hub left waiting.
 
         One that came to this hub and waits here no more was cancelled, or is in: the store, or what
-        was read of it before, tells of it a little longer.
+        was read of it before, tells of it a little longer. One whose server runs is what an earlier
+        start left, found again after all: there is nothing to wait for.
         """
         now, room = time.monotonic(), self._desk.room
         lost = [each for each in records.tickets if room.seat(each.holder) is None]
         self._again_seconds = RESUME_SECONDS if lost else FRESH_SECONDS
         for waiting in lost:
-            if waiting.holder in room.gone:
+            if waiting.holder in room.gone or self._hub.has_server(waiting.holder):
                 await self._leave(waiting.holder)
             elif waiting.holder in room.met:
                 continue

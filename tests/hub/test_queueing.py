@@ -42,9 +42,13 @@ class Hub:
         """Nothing yet."""
         self.ended: list[tuple[Holder, Reason]] = []
         self.resumed: list[Holder] = []
+        self.servers: set[Holder] = set()
 
     def has_come(self, _run: Run) -> bool:
         return False
+
+    def has_server(self, holder: Holder) -> bool:
+        return holder in self.servers
 
     async def end(self, holder: Holder, reason: Reason) -> None:
         self.ended.append((holder, reason))
@@ -140,6 +144,16 @@ async def test_what_an_earlier_hub_left_goes_on_and_what_was_cancelled_here_does
         await until(lambda: hub.resumed)
         desk.room.due.set()
         await until(lambda: not desk.room.due.is_set())
+        assert hub.resumed == [BOB]
+
+
+async def test_whose_server_is_found_again_waits_for_nothing_more(desk: Desk) -> None:
+    desk.store.transact(lambda ledger: ledger.wait(WAITING))
+    desk.store.transact(lambda ledger: ledger.wait(replace(WAITING, holder=ADA)))
+    async with queueing(desk) as hub:
+        hub.servers.add(ADA)
+        await until(lambda: len(desk.store.transact(Ledger.tickets)) == 1)
+        await until(lambda: hub.resumed)
         assert hub.resumed == [BOB]
 
 

@@ -214,6 +214,8 @@ class ModelHub:
         self.watch = Watch(self.desk, self)
         self.queueing = Queueing(self.desk, self, lambda: world.config)
         self._tasks: set[asyncio.Task[None]] = set()
+        # Whose last start was ended by its person before it was through.
+        self._cancelled: set[Holder] = set()
 
     async def begin(self) -> None:
         """Begin to watch, and look for what the rows tell of."""
@@ -233,9 +235,17 @@ class ModelHub:
         """Everybody is there when their turn comes."""
         return True
 
+    def has_server(self, holder: Holder) -> bool:
+        """Return whether a server is called ready."""
+        return holder in self.world.rows and not self.spawner(holder).pending
+
     async def resume(self, waiting: Waiting) -> None:
         """Go on with a start that an earlier hub left waiting, unless something is at it."""
-        if not self.dead and waiting.holder not in self.world.rows:
+        if self.dead:
+            return
+        if waiting.holder in self._cancelled:
+            self.world.failures.append(f"{waiting.holder} cancelled, and it begins again")
+        if waiting.holder not in self.world.rows:
             self.start(waiting.holder)
 
     def spawner(self, holder: Holder) -> ModelSpawner:
@@ -263,6 +273,7 @@ class ModelHub:
     def start(self, holder: Holder) -> None:
         """Press Start."""
         spawner = self.spawner(holder)
+        self._cancelled.discard(holder)
         spawner._spawn_pending = True
         spawner._spawn_future = self._go(self._spawn(spawner))
         spawner._spawn_future.add_done_callback(lambda done: self._spawned(spawner, done))
@@ -306,6 +317,7 @@ class ModelHub:
     async def _cancel(self, spawner: ModelSpawner) -> None:
         if spawner._spawn_future is not None:
             spawner._spawn_future.cancel()
+            self._cancelled.add(spawner.holder)
         await asyncio.sleep(CANCEL_SECONDS)
         if spawner.holder.server in self.users[spawner.holder.user].spawners:
             await self._stop_single_user(self.spawner(spawner.holder))
