@@ -125,9 +125,9 @@ class AnsweringHub(JupyterHub):
 
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""
-        spawner = self._spawner(holder)
-        if spawner is None or spawner.pending or not spawner.ready:
+        if not self.has_server(holder):
             return
+        spawner = self._spawner(holder)
         spawner.asked_to_stop(Asked(reason))
         spawner._stop_pending = True  # noqa: SLF001 - as JupyterHub's own stop does
         try:
@@ -143,9 +143,9 @@ class AnsweringHub(JupyterHub):
 
         Each browser that opens a server gets a token for it from the hub, anew at each start.
         """
-        spawner = self._spawner(run.holder)
-        if spawner is None or not spawner.ready:
+        if not self.has_server(run.holder):
             return False
+        spawner = self._spawner(run.holder)
         opened = self.db.query(orm.APIToken.id).filter(
             orm.APIToken.client_id == spawner.oauth_client_id, orm.APIToken.session_id.is_not(None)
         )

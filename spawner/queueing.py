@@ -172,7 +172,9 @@ class Queueing:
         lost = [each for each in records.tickets if room.seat(each.holder) is None]
         self._again_seconds = RESUME_SECONDS if lost else FRESH_SECONDS
         for waiting in lost:
-            if waiting.holder in room.gone or self._hub.has_server(waiting.holder):
+            if self._hub.has_server(waiting.holder):
+                room.dismiss(waiting.holder)
+            if waiting.holder in room.gone:
                 await self._leave(waiting.holder)
             elif waiting.holder in room.met:
                 continue

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from spawner.runs import Run
+from spawner.runs import Holder, Run
 from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
@@ -101,6 +102,15 @@ def test_on_the_same_click(lab: Lab, fake_engine: FakeEngine) -> None:
             answer = lab.api("DELETE", f"users/{name}/server")
             assert answer.ok, (name, answer.text)
         until(lambda: not open_runs(lab))
+
+
+def test_whose_server_runs_does_not_stand_in_the_queue(lab: Lab) -> None:
+    assert start(lab, "ada", gpus=2) == RUNS
+    assert start(lab, "bob", **ONE) == WAITS
+    [bobs] = lab.transact(Ledger.tickets)
+    lab.transact(lambda ledger: ledger.wait(replace(bobs, holder=Holder("ada", ""))))
+    until(lambda: lab.transact(Ledger.tickets) == (bobs,))
+    assert [each.holder for each in open_runs(lab)] == [Holder("ada", "")]
 
 
 def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:

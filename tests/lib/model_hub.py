@@ -319,18 +319,21 @@ class ModelHub:
             spawner._spawn_future.cancel()
             self._cancelled.add(spawner.holder)
         await asyncio.sleep(CANCEL_SECONDS)
-        if spawner.holder.server in self.users[spawner.holder.user].spawners:
-            await self._stop_single_user(self.spawner(spawner.holder))
+        await self._stop_single_user(spawner.holder)
 
     async def _delete(self, spawner: ModelSpawner) -> None:
         if await spawner.poll_and_notify() is None:
-            await self._stop_single_user(spawner)
+            await self._stop_single_user(spawner.holder)
 
-    async def _stop_single_user(self, spawner: ModelSpawner) -> None:
-        spawner.asked_to_stop(Asked(Reason.USER, spawner.holder.user))
+    async def _stop_single_user(self, holder: Holder) -> None:
+        """Look the server up anew: it may be a later one than was asked about, or gone."""
+        if holder.server not in self.users[holder.user].spawners:
+            return
+        spawner = self.spawner(holder)
+        spawner.asked_to_stop(Asked(Reason.USER, holder.user))
         if not spawner.pending:
-            self.world.unwant(spawner.holder)  # also one that was started within that second
-            await self._stop(spawner.holder)
+            self.world.unwant(holder)  # also one that was started within that second
+            await self._stop(holder)
 
     # what the hub does
 
