@@ -57,15 +57,23 @@ class Ends:
         return await asyncio.shield(self._finishing[state.id])
 
     async def _finish(self, state: Container, story: Story) -> Receipt | None:
-        """Do it: the receipt first, because the log and the exit code go with the container."""
-        log_text = await self._log_text(state.id) if state.started_at is not None else ""
+        """Do it: the receipt first, because the log and the exit code go with the container.
+
+        What never ran has neither, but a start of it may still be on its way to the engine: only
+        once it is gone can nothing of it run on its GPUs any more, and its run end.
+        """
+        ran = state.started_at is not None
+        if not ran and not await self.remove_surely(state.id):
+            return None
+        log_text = await self._log_text(state.id) if ran else ""
         try:
             receipt = await self._receipts.write(state, log_text, story)
         except StoreError as error:
-            log.error("%s; container %s is kept until then", error, state.id[:12])  # noqa: TRY400
+            log.error("%s; the run of %s stays open until then", error, state.name)  # noqa: TRY400
             return None
         reached("end.written")
-        await self.remove_surely(state.id)
+        if ran:
+            await self.remove_surely(state.id)
         self._sightings.forget(state.id)
         return receipt
 
@@ -76,8 +84,8 @@ class Ends:
         except EngineError:
             return ""
 
-    async def remove_surely(self, identifier: str) -> None:
-        """Kill and remove a container by name or id; what remains, the next round removes."""
+    async def remove_surely(self, identifier: str) -> bool:
+        """Kill and remove a container; say whether it is gone. Else the next round removes it."""
         for pause_seconds in REMOVE_PAUSES_SECONDS:
             await asyncio.sleep(pause_seconds)
             try:
@@ -85,8 +93,9 @@ class Ends:
             except EngineError as error:
                 log.warning("Removing container %s: %s", identifier, error)
             else:
-                return
+                return True
         log.error("Container %s is still there; the next round removes it", identifier)
+        return False
 
     async def measure(self, containers: Sequence[str]) -> dict[str, int]:
         """Remember what containers use; return those in which more was killed, and how much ever.

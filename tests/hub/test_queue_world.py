@@ -169,5 +169,27 @@ def test_a_start_cancelled_before_it_is_back_in_the_queue_is_over(
     life.teardown()
 
 
+def test_a_cancelled_start_that_may_yet_be_carried_out_keeps_its_gpu(store: Store) -> None:
+    life = type("Lived", (AnyQueueWorld,), {"store": store})()
+    life.come_up()
+    ada, bob, cyd = (Holder(name, "") for name in PEOPLE)
+    life.press(ada, 7)
+    life.press(bob)
+    while [call.name for call in life.engine.calls] != ["start"]:
+        life.go_on()
+        life.loop.settle()
+    [start] = life.engine.calls
+    life.press(bob, 1)  # cancels
+    life.press(cyd, 9)
+    life.answer(start)  # it overtook the removal
+    life.loop.settle()
+    assert len([box for box in life.boxes() if box.running]) == len(DEVICES)
+    life.no_gpu_is_two_peoples()
+    assert life.store.transact(Ledger.has_tickets)
+    life.pass_well(2)
+    assert set(life.world.rows) == {ada, cyd}
+    life.teardown()
+
+
 def test_thousands_of_lives_of_the_queue_alone() -> None:
     test_queue_life.play(LIVES)
