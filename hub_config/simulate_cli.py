@@ -101,12 +101,12 @@ def _lab(config: Config, requests: list[Request], devices: int) -> Lab:
 
 
 def _figures(policy: str, requests: list[Request], lab: Lab) -> Figures:
-    line = fifo(requests, lab.devices)
+    line = fifo(requests, lab.devices, lab.totals)
     starts: list[Start] = line
     if policy == "ours":
         starts = ours(requests, lab)
     elif policy == "static":
-        starts = static(requests, lab.devices)
+        starts = static(requests, lab.devices, lab.totals)
     return figures(policy, requests, starts, line, lab.devices)
 
 

@@ -3,7 +3,7 @@
 `ours` asks spawner/queue.py at every arrival and every end, with what the hub would know at that
 moment: the limit of each request, never its run time. `fifo` serves strictly in the order of
 arrival, and whoever is first blocks the others. `static` gives each user a device of their own in
-turn; who asks for several gets those next to it, too.
+turn; who asks for several gets those next to it, too. What a group may have in all holds in each.
 """
 
 import heapq
@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from types import MappingProxyType
 
 from spawner.devices import Device
 from spawner.lease import Granted, Lease, Rules, Scene, Ticket
 from spawner.queue import turns
 from spawner.recent import Recent
 from spawner.runs import Holder
+
+NO_TOTALS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +57,59 @@ class Lab:
     totals: Mapping[str, int] = field(default_factory=dict)
 
 
-def fifo(requests: Sequence[Request], devices: int) -> list[Start]:
+def fifo(
+    requests: Sequence[Request], devices: int, totals: Mapping[str, int] = NO_TOTALS
+) -> list[Start]:
     """Return the starts in a strict line: nobody begins before somebody who came earlier."""
     free = [(0.0, device) for device in range(devices)]
+    shares = _Shares(totals)
     last, starts = 0.0, []
     for request in requests:
         chosen = [heapq.heappop(free) for _ in range(request.gpus)]
-        last = max(last, request.arrival, chosen[-1][0])
+        last = max(last, request.arrival, chosen[-1][0], shares.free_at(request))
         for _, device in chosen:
             heapq.heappush(free, (last + request.run, device))
+        shares.take(request, last + request.run)
         starts.append(Start(last, tuple(device for _, device in chosen)))
     return starts
 
 
-def static(requests: Sequence[Request], devices: int) -> list[Start]:
+def static(
+    requests: Sequence[Request], devices: int, totals: Mapping[str, int] = NO_TOTALS
+) -> list[Start]:
     """Return the starts where each user waits for the same devices, which others have, too."""
     free = [0.0] * devices
+    shares = _Shares(totals)
     homes: dict[str, int] = {}
     starts = []
     for request in requests:
         home = homes.setdefault(request.user, len(homes) % devices)
         chosen = tuple((home + offset) % devices for offset in range(request.gpus))
-        at = max(request.arrival, *(free[device] for device in chosen))
+        at = max(request.arrival, *(free[device] for device in chosen), shares.free_at(request))
         for device in chosen:
             free[device] = at + request.run
+        shares.take(request, at + request.run)
         starts.append(Start(at, chosen))
     return starts
+
+
+class _Shares:
+    """From when on each device of what a group may have in all is free for its next request."""
+
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        """Begin with everything free."""
+        self._free = {group: [0.0] * most for group, most in totals.items()}
+
+    def free_at(self, request: Request) -> float:
+        """Return from when on there is enough for a request."""
+        free = self._free.get(request.group)
+        return 0.0 if free is None else heapq.nsmallest(request.gpus, free)[-1]
+
+    def take(self, request: Request, until: float) -> None:
+        """Let a request have what is free the soonest."""
+        if (free := self._free.get(request.group)) is not None:
+            for _ in range(request.gpus):
+                heapq.heapreplace(free, until)
 
 
 def ours(requests: Sequence[Request], lab: Lab) -> list[Start]:

@@ -56,6 +56,17 @@ def test_a_group_with_a_total_waits_for_itself_only() -> None:
     assert ours(staff, lab) == [Start(0, (0,)), Start(100, (0,)), Start(0, (1,))]
 
 
+def test_a_total_holds_in_a_strict_line_and_for_devices_of_ones_own() -> None:
+    three = [
+        wants(0, 1, 100, user="ada"), wants(0, 1, 50, user="bob"),
+        Request(1, "cyd", "guests", 1, 10, 10),
+    ]  # fmt: skip
+    assert [each.at for each in fifo(three, 3, {"staff": 1})] == [0, 100, 100]
+    assert [each.at for each in static(three, 3, {"staff": 1})] == [0, 100, 1]
+    two_each = [wants(0, 2, 100), wants(0, 1, 10), wants(0, 2, 5)]
+    assert [each.at for each in fifo(two_each, 9, {"staff": 3})] == [0, 0, 100]
+
+
 def test_a_higher_priority_comes_first() -> None:
     two = [wants(0, 1, 100), wants(1, 1, 10), Request(2, "bob", "guests", 1, 1000, 1000)]
     lab = Lab(1, RULES, priorities={"guests": 5})
