@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -15,13 +16,11 @@ from spawner.messages.times import span
 from spawner.quota import priority, totals
 from spawner.simulation import Lab, Request, Start, fifo, ours, static
 from spawner.simulation_figures import Figures, figures
-from spawner.trace import TraceError, parse
-
-DEVICES_MOST = 1024
+from spawner.trace import DEVICES_MOST, TraceError, parse
 
 
 @click.command()
-@click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE.csv")
+@click.argument("trace", type=click.Path(path_type=Path, allow_dash=True), metavar="TRACE.csv")
 @click.option(
     "--devices",
     type=click.IntRange(1, DEVICES_MOST),
@@ -59,25 +58,34 @@ def simulate(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Replay a trace through the queue, and print how long people would have waited.
 
-    The columns of the trace are arrival_s, user, group, gpus, duration_s and limit_s. A run ends
-    after its duration or at its limit; the queue knows the limits only.
+    TRACE.csv may be - for what comes in. Its columns are arrival_s, user, group, gpus, duration_s
+    and limit_s. A run ends after its duration or at its limit; the queue knows the limits only.
     """
     config = _config(file, own)
-    try:
-        text = trace.read_bytes().decode("utf-8")
-        requests = parse(text, str(trace), devices, _totals(config), seed)
-    except OSError as error:
-        raise click.ClickException(f"{trace}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise click.ClickException(f"{trace}:{line}: is not text in UTF-8") from None
-    except TraceError as error:
-        raise click.ClickException(str(error)) from None
+    requests = _requests(trace, devices, _totals(config), seed)
     found = _figures(policy, requests, _lab(config, requests, devices))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
     else:
         click.echo("\n".join(table(("figure", "value"), shown(found))))
+
+
+def _requests(
+    trace: Path, devices: int, totals: Mapping[str, int], seed: int | None
+) -> list[Request]:
+    """Return what the trace asks for. Raises ClickException, with file and line."""
+    name = "standard input" if str(trace) == "-" else str(trace)
+    try:
+        with click.open_file(str(trace), "rb") as file:
+            text = file.read().decode("utf-8")
+        return parse(text, name, devices, totals, seed)
+    except OSError as error:
+        raise click.ClickException(f"{name}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise click.ClickException(f"{name}:{line}: is not text in UTF-8") from None
+    except TraceError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _config(file: Path, own: Path | None) -> Config:

@@ -15,6 +15,11 @@ from spawner.messages.quotas import gpus as gpus_in_words
 from spawner.messages.text import short
 from spawner.simulation import Request
 
+# For so many devices a trace can be replayed.
+DEVICES_MOST = 1024
+# Three centuries: beyond that, moments are told apart by less than any trace needs.
+MOST_SECONDS = 1e10
+DIGITS = 12
 COLUMNS = ("arrival_s", "user", "group", "gpus", "duration_s", "limit_s")
 
 
@@ -86,31 +91,36 @@ def _request(fields: Mapping[str, str]) -> Request:
 
 
 def _seconds(fields: Mapping[str, str], column: str) -> float:
+    text = fields[column]
     try:
-        number = float(fields[column])
+        number = math.nan if "_" in text else float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{column} is {_shown(fields[column])}; write a number of seconds")
+        raise ValueError(f"{column} is {_shown(text)}; write a number of seconds")
     if number < 0:
-        raise ValueError(f"{column} is {_shown(fields[column])}; it must not be negative")
+        raise ValueError(f"{column} is {_shown(text)}; it must not be negative")
+    if number > MOST_SECONDS:
+        raise ValueError(f"{column} is {_shown(text)}; write at most {MOST_SECONDS:.0f}")
     return number
 
 
 def _whole(fields: Mapping[str, str], column: str) -> int:
     text = fields[column]
-    if not text.isascii() or not text.isdigit() or not int(text[:9]):
+    number = int(text[:DIGITS]) if text.isascii() and text.isdigit() else 0
+    if not number or len(text) > DIGITS:
         raise ValueError(f"{column} is {_shown(text)}; write a whole number, 1 or more")
-    return int(text[:9])
+    return number
 
 
 def _check(request: Request, devices: int, totals: Mapping[str, int]) -> None:
     if request.limit == 0:
         raise ValueError("limit_s is 0; it must be more")
     if request.gpus > devices:
+        more = f", or give --devices {request.gpus}" if request.gpus <= DEVICES_MOST else ""
         raise ValueError(
             f"gpus is {request.gpus}, and there {'is' if devices == 1 else 'are'} only "
-            f"{gpus_in_words(devices)}; write less, or give --devices {request.gpus}"
+            f"{gpus_in_words(devices)}; write less{more}"
         )
     if request.gpus > totals.get(request.group, devices):
         raise ValueError(

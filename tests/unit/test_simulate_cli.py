@@ -39,6 +39,14 @@ def test_json(tmp_path: Path) -> None:
     }
 
 
+def test_a_trace_that_comes_in(tmp_path: Path) -> None:
+    words = ["--config", str(tmp_path / "none.yaml"), "simulate", "-", "--devices", "2", "--json"]
+    done = CliRunner().invoke(main, words, input=SMALL)
+    assert json.loads(done.stdout)["requests"] == 3
+    done = CliRunner().invoke(main, words, input=HEAD + "0,a,g,9,1,1\n")
+    assert (done.exit_code, done.stderr.partition(": gpus")[0]) == (1, "Error: standard input:2")
+
+
 def test_a_table(tmp_path: Path) -> None:
     done = simulate(tmp_path, SMALL, "--devices", "2", "--policy", "fifo")
     assert done.stdout.splitlines()[:4] == [
@@ -115,6 +123,12 @@ def test_lines_may_be_in_any_order_and_have_more_columns(tmp_path: Path) -> None
         (HEAD + "0,a,g,1,1 h,9\n", '2: duration_s is "1 h"; write a number of seconds'),
         (HEAD + "0,a,g,1,nan,9\n", '2: duration_s is "nan"; write a number of seconds'),
         (HEAD + "0,a,g,1,1,inf\n", '2: limit_s is "inf"; write a number of seconds'),
+        (HEAD + "1_0,a,g,1,1,9\n", '2: arrival_s is "1_0"; write a number of seconds'),
+        (HEAD + "0,a,g,1,1,1e308\n", '2: limit_s is "1e308"; write at most 10000000000'),
+        (
+            HEAD + "0,a,g,123456789012,1,9\n",
+            "2: gpus is 123456789012, and there are only 4 GPUs; write less",
+        ),
         (HEAD + "0,a,g,1,,9\n", '2: duration_s is ""; write a number of seconds'),
         (HEAD + "0,a,g,1.5,1,9\n", '2: gpus is "1.5"; write a whole number, 1 or more'),
         (HEAD + "0,a,g,-1,1,9\n", '2: gpus is "-1"; write a whole number, 1 or more'),
