@@ -22,7 +22,7 @@ from spawner.lease import Scene, Ticket
 
 # Nobody gains by asking for less than this.
 SHORTEST_SECONDS = 60.0
-# Who asks for ever counts as if for so long.
+# Nobody loses by asking for more than this; who asks for ever counts as if for so long.
 LONGEST_SECONDS = 30 * 86400.0
 SHARPNESS = 1.5
 
@@ -49,7 +49,8 @@ def ranked(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
 @lru_cache(maxsize=65536)
 def _cost(asked: float | None) -> float:
     """Return what a ticket's time asked for divides its score by."""
-    seconds = LONGEST_SECONDS if asked is None else max(SHORTEST_SECONDS, asked)
+    bounded = LONGEST_SECONDS if asked is None else min(asked, LONGEST_SECONDS)
+    seconds = max(SHORTEST_SECONDS, bounded)
     return float(seconds**SHARPNESS)
 
 

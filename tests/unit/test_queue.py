@@ -26,7 +26,7 @@ def has(user: str, *devices: str, left: float | None = HOUR, **more: Any) -> Lea
 
 
 def wants(
-    user: str, wanted: int = 1, waited: float = 0, asked: float = HOUR, **more: Any
+    user: str, wanted: int = 1, waited: float = 0, asked: float | None = HOUR, **more: Any
 ) -> Ticket:
     """A ticket of somebody who has waited so long."""
     return Ticket(Holder(user, ""), wanted, NOW - waited, asked, **more)
@@ -85,6 +85,10 @@ FULL = (has("bob", "GPU-a", left=HOUR), has("cyd", "GPU-b", left=3 * HOUR))
         pytest.param(
             [wants("dan", asked=DAY, priority=1)], wants("ada"), Queued(2, NOW + 3 * HOUR),
             id="priority comes first",
+        ),
+        pytest.param(
+            [wants("dan", asked=None)], wants("ada", waited=1, asked=60 * DAY),
+            Queued(1, NOW + HOUR), id="asking for ever is never less",
         ),
         pytest.param(
             [wants("dan", 2, waited=9 * HOUR, asked=DAY)], wants("ada", asked=2 * HOUR),
