@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hub_config.schema import Config
 
 SEE_OTHER = 303
-BAD_REQUEST, UNAVAILABLE = 400, 503
+BAD_REQUEST, CONFLICT, UNAVAILABLE = 400, 409, 503
 SCOPE = "admin-ui"
 
 
@@ -81,17 +81,31 @@ class GpusPage(_Facts, BaseHandler):
     @needs_scope(SCOPE)
     async def get(self) -> None:
         """Show it."""
-        page = await self.render_template("gpus.html", **await self.facts())
-        self.finish(page)
+        await self.show()
 
     @authenticated
     @needs_scope(SCOPE)
     async def post(self) -> None:
-        """Do what a button says, and show the page again."""
+        """Do what a button says, and show the page again, with a sentence if nothing was done."""
         wish, subject = self.get_body_argument("do", ""), self.get_body_argument("of", "")
         if wish not in ORDERS:
             raise HTTPError(BAD_REQUEST, messages.NO_SUCH_ORDER)
-        actor = self.current_user.name
-        await self.ledger(lambda ledger: ORDERS[wish](ledger, subject, actor))
+        if why := await self.refusal(wish, subject):
+            self.set_status(CONFLICT)
+            await self.show(why)
+            return
         self.desk.room.due.set()
         self.redirect(url_path_join(self.hub.base_url, "gpus"), status=SEE_OTHER)
+
+    async def refusal(self, wish: str, subject: str) -> str:
+        """Do what is wished; return why there was nothing to do, "" when it is done."""
+        known = [each.id for each in self.desk.devices(self.lab_config().gpus)]
+        if wish == "drain" and subject not in known:
+            return messages.no_such_device(subject, known)
+        actor = self.current_user.name
+        done = await self.ledger(lambda ledger: ORDERS[wish](ledger, subject, actor))
+        return "" if done else messages.nothing_done(wish, subject)
+
+    async def show(self, problem: str = "") -> None:
+        """Show the board."""
+        self.finish(await self.render_template("gpus.html", problem=problem, **await self.facts()))

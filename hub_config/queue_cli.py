@@ -53,7 +53,7 @@ def list_queue(file: Path, *, as_json: bool) -> None:
 @click.pass_obj
 def move(file: Path, server: str, place: str, *, as_json: bool) -> None:
     """Serve SERVER (USER or USER/NAME) before all others, behind all, or in its own turn again."""
-    _order(file, place, server, messages.does_not_wait(server))
+    _order(file, place, server)
     _say(as_json, {"moved": server, "to": place}, messages.MOVED[place].format(server=server))
 
 
@@ -63,7 +63,7 @@ def move(file: Path, server: str, place: str, *, as_json: bool) -> None:
 @click.pass_obj
 def remove(file: Path, server: str, *, as_json: bool) -> None:
     """Take SERVER (USER or USER/NAME) out of the queue; its start ends with a sentence."""
-    _order(file, "remove", server, messages.does_not_wait(server))
+    _order(file, "remove", server)
     _say(as_json, {"removed": server}, messages.removed(server))
 
 
@@ -75,7 +75,7 @@ def release(file: Path, server: str, *, as_json: bool) -> None:
     """End the server of a lease (USER or USER/NAME), so that its GPUs go on to the next."""
     if not hub_runs(instance_of(file).state_dir):
         raise click.ClickException(messages.HUB_DOWN)
-    _order(file, "release", server, messages.has_no_gpu(server))
+    _order(file, "release", server)
     _say(as_json, {"released": server}, messages.released(server))
 
 
@@ -89,18 +89,18 @@ def drain(file: Path, device: str, *, undo: bool, as_json: bool) -> None:
     known = [str(each["id"]) for each in status_of(instance_of(file)).get("devices", ())]
     if device not in known and not undo:
         raise click.ClickException(messages.no_such_device(device, known))
-    _order(file, "undrain" if undo else "drain", device, messages.not_drained(device))
+    _order(file, "undrain" if undo else "drain", device)
     _say(as_json, {"device": device, "draining": not undo}, messages.drained(device, undo=undo))
 
 
-def _order(file: Path, order: str, subject: str, otherwise: str) -> None:
+def _order(file: Path, order: str, subject: str) -> None:
     """Note an order, or end with a sentence where there is nothing to order about."""
 
     def work(ledger: Ledger) -> bool:
         return orders.ORDERS[order](ledger, subject, "")
 
     if not transact(instance_of(file), work, otherwise=False):
-        raise click.ClickException(otherwise)
+        raise click.ClickException(messages.nothing_done(order, subject))
 
 
 def _told(instance: Instance) -> Callable[[dict[str, Any]], int]:

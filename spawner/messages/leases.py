@@ -117,6 +117,12 @@ def has_no_gpu(server: str) -> str:
     return f"{short(server)} has no GPU; see `labhub lease list`."
 
 
+def nothing_done(order: str, subject: str) -> str:
+    """Say why an order changed nothing: there was nothing to order about."""
+    why = {"release": has_no_gpu, "undrain": not_drained}
+    return why.get(order, does_not_wait)(subject)
+
+
 def removed(server: str) -> str:
     """Say that a start does not wait any more."""
     return f"{short(server)} is out of the queue."

@@ -1,5 +1,6 @@
 """Who finds no room waits: in order, over a restart of the hub, and never for nothing."""
 
+import html
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -338,6 +339,12 @@ def test_the_page_for_admins(lab: Lab) -> None:
     until(lambda: len(queue(lab)) == 2 and queue(lab)[1]["position"] == 2)
     page = admin.get("/hub/gpus")
     assert all(device in words(page) for device in DEVICES)
+    facts = admin.api("GET", "labhub/gpus").json()
+    [lease] = facts["devices"][0]["leases"]
+    ends = runs(lab)["u5"].ends_at
+    assert ends is not None
+    assert (lease["name"], lease["until"]) == ("u5", ends.isoformat())
+    assert all(f'datetime="{lease[moment]}"' in page.text for moment in ("since", "until"))
     assert words(page).index("u6") < words(page).index("u7")
 
     def order(wish: str, subject: str) -> requests.Response:
@@ -353,3 +360,12 @@ def test_the_page_for_admins(lab: Lab) -> None:
     order("undrain", DEVICES[0])
     assert "drained by" not in words(admin.get("/hub/gpus"))
     assert order("dance", "u7").status_code == 400
+    for wish, subject, sentence in (
+        ("drain", "GPU-<x>", "There is no GPU GPU-<x>; there are " + ", ".join(DEVICES)),
+        ("undrain", DEVICES[0], f"{DEVICES[0]} is not drained"),
+        ("release", "u7", "u7 has no GPU"),
+        ("last", "u9", "u9 does not wait"),
+    ):
+        answer = order(wish, subject)
+        assert (answer.status_code, sentence in html.unescape(answer.text)) == (409, True)
+    assert not lab.transact(Ledger.drains)
