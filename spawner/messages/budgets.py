@@ -35,8 +35,8 @@ def refused(account: Account) -> str:
     """Say that no server with a GPU begins, until when, and what goes instead."""
     return (
         f"Your GPU time of this {account.period.name} is used up "
-        f"({hours(account.used_seconds)} of {hours(account.allowed_seconds)}). It begins anew on "
-        f"{moment(account.period.until)}; until then, start without a GPU."
+        f"({hours(account.used_seconds)} of {hours(account.allowed_seconds)}): start without a GPU "
+        f"until it begins anew on {moment(account.period.until)}."
     )
 
 

@@ -199,5 +199,5 @@ def test_a_start_with_gpus_is_refused_while_nothing_is_left(
     moment = NOON + timedelta(hours=hours)
     allowed = effective(CONFIG, person, moment)
     sentence = store.transact(lambda ledger: budgets.refusal(ledger, allowed, person, moment))
-    assert ("It begins anew on Monday, 2026-12-07, 00:00" in sentence) is refused
+    assert ("until it begins anew on Monday, 2026-12-07, 00:00" in sentence) is refused
     assert bool(sentence) is refused

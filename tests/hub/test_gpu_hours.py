@@ -27,7 +27,7 @@ quotas:
   default: {cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 2%s}
 """
 # Each test has a person of its own, who has used nothing yet.
-PEOPLE = ("ada", "bob", "cleo", "dan", "eve", "fay")
+PEOPLE = ("ada", "bob", "cleo", "dan", "eve", "fay", "gus")
 UNUSED = list(PEOPLE)
 # A month and a week that both began a moment ago would be no place for what was used before.
 BOTH = "gpu_hours: {week: %g, month: %g}"
@@ -108,8 +108,7 @@ def test_who_has_used_it_up_starts_without_a_gpu(lab: Lab, user: str) -> None:
     rules(lab, 0.001)
     use(lab, user, 5)
     refusal = start(lab, user, gpus=1)
-    assert "is used up (5 s of 4 s). It begins anew on " in refusal
-    assert refusal.endswith("until then, start without a GPU.")
+    assert "is used up (5 s of 4 s): start without a GPU until it begins anew on " in refusal
     assert start(lab, user, gpus=0) == ""
     until(lambda: shown(lab, user))
     time.sleep(2)
@@ -127,6 +126,17 @@ def test_what_was_used_and_is_left_stands_on_the_page(lab: Lab, user: str, page:
     text = words(person.get(f"/hub/{page}"))
     for period in ("week", "month"):
         assert f"GPU time: 20 s of 36 s used this {period}, 16 s left until " in text
+
+
+def test_a_server_is_told_before_it_runs_out(lab: Lab, user: str) -> None:
+    rules(lab, 0.005)
+    use(lab, user, 8)
+    assert start(lab, user, gpus=1) == ""
+    until(lambda: shown(lab, user).get("gpu_step") == 2)
+    assert 0 < shown(lab, user)["gpu_left_seconds"] <= 10
+    assert "of 18 s are used)" in home(lab, user)
+    until(lambda: shown(lab, user).get("gpu_step") == 3)
+    assert runs(lab, user)
 
 
 def test_a_server_is_told_goes_on_for_a_while_and_ends_with_a_receipt(lab: Lab, user: str) -> None:

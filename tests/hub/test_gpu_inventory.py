@@ -120,6 +120,8 @@ def test_what_the_driver_says_is_what_an_admin_reads(lab: Lab) -> None:
         {"id": B, "used_bytes": 0, "busy_percent": 0, **facts},
     ]
     assert H100 in lab.cli("device", "list")
+    page = words(lab.login("bob").get("/hub/gpus"))
+    assert f"{A} {H100} free 7 % busy, 0.3 of 80 GiB" in page
     metrics = lab.api("GET", "../metrics").text.splitlines()
     assert f'labhub_gpu_healthy{{device="{A}"}} 1.0' in metrics
     assert f'labhub_gpu_memory_used_bytes{{device="{A}"}} 3.145728e+08' in metrics

@@ -52,8 +52,8 @@ def test_gpu_time_is_told_in_hours(seconds: float, text: str) -> None:
         ),
         (
             budgets.refused(account(40.5)),
-            "Your GPU time of this week is used up (40.5 h of 40 h). It begins anew on Monday, "
-            "2026-12-07, 00:00; until then, start without a GPU.",
+            "Your GPU time of this week is used up (40.5 h of 40 h): start without a GPU "
+            "until it begins anew on Monday, 2026-12-07, 00:00.",
         ),
         (warned(10), ""),
         (
