@@ -7,6 +7,7 @@ from typing import Any
 
 from spawner.messages import leases as messages
 from spawner.runs import Holder
+from spawner.shortage import Shortage
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Waits:
 class Place:
     """Where a start stands: 1 is next; `eta`: when it begins if nobody leaves early, if known.
 
-    `line` are all who wait, in the order in which they are served.
+    `line` are all who wait, in the order in which they are served. `short`: what of its group's the
+    start waits for, None when it is not for that.
     """
 
     position: int
     eta: float | None
     line: Sequence[Waits]
+    short: Shortage | None = None
 
     @property
     def moment(self) -> str | None:
@@ -51,6 +54,14 @@ class Place:
             "waiting": len(self.line),
             "gpus": gpus,
             "eta_seconds": eta_seconds,
-            "sentence": messages.position(self.position, gpus, eta_seconds),
+            "sentence": messages.position(self.position, gpus, eta_seconds, self._why(names=names)),
             "ahead": [each.shown(now, names=names) for each in self.line[: self.position - 1]],
         }
+
+    def _why(self, *, names: bool) -> str:
+        """Say whose group has too little left, "" when it is not that."""
+        if self.short is None:
+            return ""
+        holders = [each.text for each in self.short.holders]
+        group, most, taken = self.short.group, self.short.most, self.short.taken
+        return messages.in_use_by(group, most, taken, holders if names else len(holders))

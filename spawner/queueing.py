@@ -28,6 +28,7 @@ from spawner.queue import etas, turns
 from spawner.recent import lately
 from spawner.runs import Holder, Reason, Run
 from spawner.scene import Records
+from spawner.shortage import shortage
 from spawner.store import StoreError
 from spawner.usage import Window
 from spawner.waiting import Waiting
@@ -228,4 +229,7 @@ def places(scene: Scene, now: float) -> Mapping[Holder, Place]:
     """Return everybody's place in the queue, and when they start."""
     found = etas(scene, now)
     line = [Waits(each.holder, each.wanted, each.asked, each.since) for each, _ in found]
-    return {each.holder: Place(n, eta, line) for n, (each, eta) in enumerate(found, 1)}
+    return {
+        each.holder: Place(n, eta, line, shortage(scene, each))
+        for n, (each, eta) in enumerate(found, 1)
+    }

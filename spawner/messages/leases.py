@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hub_config.sizes import format_bytes, format_share
-from spawner.messages.quotas import gpus
+from spawner.messages.quotas import gpus, listed
 from spawner.messages.text import short
 from spawner.messages.times import span
 
@@ -18,14 +18,28 @@ UNCLAIMED = (
 )
 
 
-def position(place: int, wanted: int, eta_seconds: float | None) -> str:
-    """Say where in the queue a start is, and when it begins; people may leave early, or come."""
+def position(place: int, wanted: int, eta_seconds: float | None, why: str = "") -> str:
+    """Say where in the queue a start is, and when it begins; people may leave early, or come.
+
+    `why` is the reason when it is another one than that the machine is full.
+    """
     mine = "a GPU is" if wanted == 1 else f"{gpus(wanted)} are" if wanted else "memory is"
     known = f"{mine} yours in about {span(eta_seconds or 0)}"
     when = f"{UNKNOWN} {mine} yours" if eta_seconds is None else known
     taken = "There is no room now" if not wanted else "No GPU is free for you now"
     where = "You are next" if place == 1 else f"You are number {place} in the queue"
-    return f"{taken}. {where}; {when}."
+    return f"{why or taken}. {where}; {when}."
+
+
+def in_use_by(group: str, most: str, taken: str, who: Sequence[str] | int) -> str:
+    """Say by whom what a group may have in all is in use: names for admins, else how many."""
+    servers = who if isinstance(who, int) else len(who)
+    has = "has" if servers == 1 else "have"
+    if isinstance(who, int):
+        other = f"{servers} other server{'' if servers == 1 else 's'} of its members"
+    else:
+        other = listed(who)
+    return f"The group {short(group)} may have {most} in all, and {other} {has} {taken}"
 
 
 def ahead(wanted: int, asked_seconds: float | None, waited_seconds: float) -> str:

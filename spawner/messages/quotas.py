@@ -75,12 +75,12 @@ def session(seconds: int) -> str:
 
 def unknown_option(key: str, known: Collection[str]) -> str:
     """Say that there is no such option, and which there are."""
-    return f"There is no option {short(key)}; there are {_listed(known)}."
+    return f"There is no option {short(key)}; there are {listed(known)}."
 
 
 def unknown_field(key: str, known: Collection[str]) -> str:
     """Say that a server has no such field, and which it has."""
-    return f"A server has no field {short(key)}; there are {_listed(known)}."
+    return f"A server has no field {short(key)}; there are {listed(known)}."
 
 
 def unknown_image(choice: str, images: Collection[str]) -> str:
@@ -193,7 +193,7 @@ def _count(count: int, thing: str) -> str:
     return f"1 {thing}" if count == 1 else f"{count} {thing}s"
 
 
-def _listed(words: Collection[str]) -> str:
+def listed(words: Collection[str]) -> str:
     """Return words as a sentence lists them."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last

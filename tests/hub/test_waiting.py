@@ -31,6 +31,7 @@ images:
   tensorflow: {{title: TensorFlow 2.9, image: "tensorflow/tensorflow:2.9.0-gpu-jupyter"}}
 quotas:
   default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 4, servers: 2, session: 12 h}}
+  groups: {{crew: {{gpus: 1, total: {{gpus: 1}}}}}}
 gpus: {{devices: [{", ".join(DEVICES)}]}}
 host: {{reserve: {{memory: 8 GiB}}}}
 """
@@ -125,6 +126,26 @@ def test_ten_people_and_four_gpus(lab: Lab) -> None:
         held = [d for run in runs(lab).values() for d in run.devices]
         assert len(held) == len(set(held)) == len(DEVICES)
     assert not waiting(lab)
+
+
+def test_who_waits_for_the_groups_total_reads_that(lab: Lab) -> None:
+    members = [word for name in ("u8", "u9") for word in ("--add", name)]
+    lab.cli("user", "group", "crew", *members)
+    people = {name: lab.login(name) for name in ("u8", "u9")}  # this tells the hub the group
+    assert start(lab, "u8") == RUNS
+    assert start(lab, "u9") == WAITS
+    until(lambda: place(lab, "u9"))
+    told = people["u9"].api("GET", "labhub/queue/u9/").json()["queue"]["sentence"]
+    assert told.startswith(
+        "The group crew may have 1 GPU in all, and 1 other server of its members has 1 GPU. "
+        "You are next; a GPU is yours in about "
+    )
+    assert "and u8 has 1 GPU" in place(lab, "u9")["sentence"]
+    stop(lab, "u8")
+    until(lambda: is_ready(lab, "u9"))
+    lab.cli("user", "group", "crew", *(word.replace("--add", "--remove") for word in members))
+    for name in people:
+        lab.login(name)
 
 
 def test_a_place_says_when_and_what_is_ahead(lab: Lab) -> None:

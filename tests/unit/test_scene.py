@@ -13,6 +13,7 @@ from spawner.quota import Person, Quota, effective
 from spawner.recent import lately
 from spawner.runs import Holder, Run
 from spawner.scene import Records, Stock, due_at, scene
+from spawner.shortage import Shortage, shortage
 from spawner.usage import Span
 from spawner.waiting import Drain, Waiting
 
@@ -135,6 +136,26 @@ def test_a_place_names_nobody_but_for_admins() -> None:
     }  # fmt: skip
     [ahead] = place.shown(NOW.timestamp(), names=True)["ahead"]
     assert ahead == {"text": "1 GPU for 2 h, waiting since 5 min", "name": "ada/night"}
+
+
+def test_who_waits_for_the_groups_total_reads_that() -> None:
+    total = {("staff", "GPUs"): 3, ("", "memory"): 9}
+    leases = [
+        Lease(Holder(name, ""), (f"GPU-{name}",), 0, draws={("staff", "GPUs"): count})
+        for name, count in (("bob", 1), ("cyd", 1), ("dan", 0))
+    ]
+    mine = Ticket(Holder("ada", ""), 2, 0, draws={("staff", "GPUs"): 2, ("", "memory"): 99})
+    all_of_it = Scene(rules(CONFIG.gpus), (), leases, (mine,), total)
+    found = shortage(all_of_it, mine)
+    assert found == Shortage("staff", "3 GPUs", "2 GPUs", (Holder("bob", ""), Holder("cyd", "")))
+    assert shortage(all_of_it, replace(mine, draws={("staff", "GPUs"): 1})) is None
+    assert shortage(all_of_it, replace(mine, draws={})) is None
+    place = Place(1, None, LINE, found)
+    assert place.shown(0)["sentence"] == (
+        "The group staff may have 3 GPUs in all, and 2 other servers of its members have 2 GPUs. "
+        "You are next; nobody can tell when a GPU is yours."
+    )
+    assert "and bob and cyd have 2 GPUs" in place.shown(0, names=True)["sentence"]
 
 
 def test_gpu_time_lately_is_half_as_much_after_a_half_life() -> None:
