@@ -55,6 +55,7 @@ PURE = (
     "spawner/scene.py",
     "spawner/board.py",
     "spawner/place.py",
+    "spawner/shortage.py",
     "spawner/waiting.py",
     "spawner/simulation.py",
     "spawner/simulation_figures.py",
