@@ -1,4 +1,4 @@
-"""What those who wait are short of, and whose end would help them. Pure.
+"""Whose end would help those who wait. Pure.
 
 A start waits for devices, or for a group's total or the machine's memory, or for several of these.
 Only a server that has something of what is short helps by its end: while a group's total is used
