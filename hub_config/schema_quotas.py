@@ -28,7 +28,7 @@ SESSION = "How long a server may run, like `12 h`; `unlimited` is for as long as
 IDLE = "A server in which nothing happens for so long is stopped; `unlimited`: never."
 EXTEND = (
     "How much longer a session gets by one click, and how long until the next click: `2 h`. "
-    "Without it, sessions cannot be extended."
+    "Without it, sessions cannot be extended, nor a server with a GPU while others wait for it."
 )
 
 
@@ -128,7 +128,8 @@ class Group(Numbers):
     total: Total | None = Field(None, description="What all members may use together.")
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(
         0,
-        description="Who is in a group with a higher number comes first in the queue.",
+        description="Who is in a group with a higher number comes first in the queue, until others "
+        "have waited for `gpus.reserve_after` longer, once for each number between.",
     )
     schedule: Schedule = Field((), description=SCHEDULE)
     until: Until | None = Field(None, description=UNTIL)

@@ -117,21 +117,25 @@ class Plan:
     def reserve(self, ticket: Ticket, part: float = 1.0) -> float:
         """Keep the places that are free the soonest for a ticket; return when it starts.
 
-        `part` is how much of the time until then it is expected to take.
+        `part` is how much of the time until then it is expected to take. One that never starts, as
+        things are, keeps nothing. Where only nobody can tell when it starts, what it needs is kept.
         """
         found = sorted(
             self.places, key=lambda each: (each.after, each.order[0], each.crowd, each.order)
         )
         chosen = list(_different(found, ticket.wanted))
         start = max((each.after for each in chosen), default=inf if ticket.wanted else self.now)
-        for pot, amount in self._of(ticket):
+        pots = self._of(ticket)
+        for pot, amount in pots:
             start = max(start, pot.earliest(amount, start, _length(ticket)))
         if start < inf:
             start = self.now + (start - self.now) * part
+        elif self._guess or any(amount > pot.most for pot, amount in pots):
+            return inf
         for place in chosen:
             place.reserved_at = min(place.reserved_at, start)
             place.after = start + _length(ticket)
-        for pot, amount in self._of(ticket):
+        for pot, amount in pots:
             pot.add(amount, start, start + _length(ticket))
         return start
 
@@ -184,11 +188,12 @@ class Plan:
 def ends(lease: Lease, now: float, *, guess: bool) -> float:
     """Return when a lease is over: by its limit; without one, after as long again as it was.
 
-    Unless that is a `guess` too much: then never.
+    Unless that is a `guess` too much: then never. Nobody's ends before they were told in time.
     """
     if lease.until is None:
         return now + max(now - lease.since, OVERTIME_SECONDS) if guess else inf
-    return lease.until if lease.until > now else now + OVERTIME_SECONDS
+    end = max(lease.until, now + lease.notice)
+    return end if end > now else now + OVERTIME_SECONDS
 
 
 def _length(ticket: Ticket) -> float:

@@ -7,7 +7,6 @@ import pytest
 
 from hub_config.schema import Gpus
 from spawner.devices import Device
-from spawner.lapse import expired, over, unclaimed
 from spawner.lease import Granted, Lease, Queued, Rules, Scene, Ticket, rules
 from spawner.messages import leases as messages
 from spawner.queue import decide, etas, served, turns, what_if
@@ -109,6 +108,11 @@ def test_who_waits_until_when(others: list[Ticket], mine: Ticket, expected: Queu
     [
         pytest.param([has("bob", "GPU-a", left=-60)], NOW + 300, id="over, but not gone yet"),
         pytest.param(
+            [has("bob", "GPU-a", left=-60, notice=900)], NOW + 900, id="over, and never told"
+        ),
+        pytest.param([has("bob", "GPU-a", left=600, notice=900)], NOW + 900, id="not told in time"),
+        pytest.param([has("bob", "GPU-a", notice=900)], NOW + HOUR, id="to be told in time"),
+        pytest.param(
             [has("bob", "GPU-a", left=None)], None, id="nobody can tell when that is over"
         ),
     ],
@@ -209,6 +213,24 @@ def started(found: Scene) -> list[tuple[str, tuple[str, ...]]]:
             [wants("ada", waited=9 * HOUR, priority=1), wants("bob", waited=16 * HOUR)],
             [("ada", ("GPU-b",))], id="a point of priority is worth eight hours there",
         ),
+        pytest.param(
+            [wants("ada", waited=HOUR, asked=9 * DAY, priority=9), wants("bob", waited=79 * HOUR)],
+            [("ada", ("GPU-b",))], id="priority before the line",
+        ),
+        pytest.param(
+            [wants("ada", waited=HOUR, priority=9), wants("bob", waited=82 * HOUR, asked=9 * DAY)],
+            [("bob", ("GPU-b",))], id="but for who has waited for all of its worth besides",
+        ),
+        pytest.param(
+            [wants("ada", waited=60, asked=60, priority=-9), wants("bob", waited=60, priority=-9),
+             wants("cyd", waited=9 * HOUR, asked=9 * DAY, priority=-9)],
+            [("cyd", ("GPU-b",))], id="the line of those who all have as little",
+        ),
+        pytest.param(
+            [wants("ada", waited=60, asked=60, priority=9),
+             wants("bob", waited=60, asked=HOUR, priority=9)],
+            [("ada", ("GPU-b",))], id="nor does priority alone lead into the line",
+        ),
     ],
 )  # fmt: skip
 def test_whose_turn_it_is(
@@ -235,6 +257,41 @@ def test_a_quarter_of_the_machine_is_left_to_those_who_ask_for_little() -> None:
     ]  # fmt: skip
 
 
+FOUR = tuple(Device(f"GPU-{name}") for name in "abcd")
+ONE_DRAINED = (*FOUR[:3], replace(FOUR[3], draining=True))
+
+
+@pytest.mark.parametrize(
+    ("waited", "asked"),
+    [pytest.param(9 * HOUR, 9 * DAY, id="the line"), pytest.param(60.0, HOUR, id="the ranking")],
+)
+@pytest.mark.parametrize(
+    "impossible",
+    [wants("ada", 4, asked=60), wants("ada", 3, asked=60, draws={STUDENTS: 3})],
+    ids=["more devices than there are", "more than its group may have"],
+)
+def test_who_cannot_start_at_all_now_keeps_nobody_else_from_a_reserved_start(
+    impossible: Ticket, waited: float, asked: float
+) -> None:
+    leases = [has("eve", "GPU-a", left=HOUR), has("fay", "GPU-b", left=2 * HOUR)]
+    first = replace(impossible, since=NOW - waited - 60)
+    large = wants("bob", 2, waited=waited, asked=asked)
+    small = wants("cyd", waited=50, asked=2 * HOUR)
+    here = scene(*leases, devices=ONE_DRAINED, tickets=[first, large, small], caps={STUDENTS: 1})
+    assert [(each.holder.user, eta) for each, eta in etas(here, NOW) if eta is None] == [
+        ("ada", None)
+    ]
+    assert started(here) == []
+    shorter = replace(small, asked=HOUR / 4)
+    assert started(replace(here, tickets=[first, large, shorter])) == [("cyd", ("GPU-c",))]
+
+
+def test_behind_a_start_that_needs_what_never_ends_nobody_can_tell() -> None:
+    endless = has("bob", "GPU-a", left=None)
+    here = scene(endless, FULL[1], tickets=[wants("dan", 2, waited=9 * HOUR)])
+    assert decide(here, wants("ada"), NOW) == Queued(2, None)
+
+
 def test_who_had_much_lately_is_behind_who_had_nothing() -> None:
     found = scene(*FULL, tickets=[wants("ada", waited=90), wants("bob", waited=60)])
     assert [each.holder.user for each in served(found, NOW)] == ["ada", "bob"]
@@ -254,46 +311,6 @@ def test_what_asking_for_less_buys() -> None:
     assert found == [(HOUR, NOW + HOUR), (4 * HOUR, NOW + 27 * HOUR)]
     assert what_if(scene(), wants("ada"), [HOUR], NOW) == [(HOUR, NOW)]
     assert what_if(scene(), wants("ada", 3), [HOUR], NOW) == [(HOUR, None)]
-
-
-# what is over
-
-AWAY = [wants("ada", lost=NOW - 1800), wants("bob", lost=NOW - 1799), wants("cyd")]
-
-
-def test_a_place_is_kept_for_a_while() -> None:
-    assert expired(scene(tickets=AWAY), NOW) == AWAY[:1]
-
-
-def test_a_device_is_kept_for_a_while_when_others_wait() -> None:
-    leases = [has("ada", "GPU-a", offered=NOW - 900), has("bob", "GPU-b", offered=NOW - 899)]
-    found = scene(*leases, has("cyd", "GPU-c"), tickets=[wants("dan")])
-    assert unclaimed(found, NOW) == leases[:1]
-    assert unclaimed(replace(found, tickets=[wants("dan", 0)]), NOW) == []
-
-
-@pytest.mark.parametrize(
-    ("soft", "tickets", "expected"),
-    [
-        pytest.param(True, [], [], id="nobody waits"),
-        pytest.param(True, [wants("cyd")], ["dan"], id="who had it the longest"),
-        pytest.param(True, [wants("cyd"), wants("eve")], ["dan", "ada"], id="as many as wanted"),
-        pytest.param(True, [wants("cyd", 3)], ["dan", "ada"], id="never one that is not over"),
-        pytest.param(True, [wants("cyd", 0)], [], id="who waits for memory"),
-        pytest.param(False, [], ["ada", "dan"], id="a hard limit"),
-    ],
-)
-def test_a_session_goes_on_while_nobody_waits(
-    soft: bool, tickets: list[Ticket], expected: list[str]
-) -> None:
-    leases = (
-        has("ada", "GPU-a", due=NOW),
-        has("bob", "GPU-b", due=NOW + 1),
-        has("eve", "GPU-c"),
-        replace(has("dan", "GPU-b", due=NOW - 60), since=NOW - 2 * HOUR),
-    )
-    found = replace(scene(*leases, tickets=tickets), rules=replace(RULES, soft_limit=soft))
-    assert [each.holder.user for each in over(found, NOW)] == expected
 
 
 def test_device_time_is_forgotten_by_halves() -> None:

@@ -19,16 +19,19 @@ from hypothesis.stateful import (
 
 from hub_config.schema import Gpus
 from spawner.devices import Device
-from spawner.lapse import expired, over
-from spawner.lease import Granted, Queued, Scene, Ticket, rules
+from spawner.lapse import expired, needed
+from spawner.lease import Granted, Lease, Queued, Scene, Ticket, rules
 from spawner.order import line
 from spawner.queue import decide, turns
 from spawner.runs import Holder
 from tests.lib.lease_invariants import (
     as_lease,
     broken,
+    first_able,
     kept_back,
     latest_start,
+    told,
+    untold,
     wrong_grant,
 )
 
@@ -79,7 +82,9 @@ class AnyQueue(RuleBasedStateMachine):
         priority = PRIORITIES[holder.user]
         ticket = Ticket(holder, wanted, self.now, asked, draws, priority, rank)
         self.scene = replace(self.scene, tickets=(*self.scene.tickets, ticket))
-        self.promised = None if rank else self.promised
+        late = {each.holder for each in line(self.scene, self.scene.tickets, self.now)}
+        if rank or (self.promised and self.promised[0].holder not in late):
+            self.promised = None
         self.serve()
 
     @precondition(lambda self: self.scene.tickets)
@@ -97,14 +102,11 @@ class AnyQueue(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, MINUTE, HOUR, 9 * HOUR, DAY]))
     def time_goes_on(self, seconds: float) -> None:
-        """Every session ends by its limit, and whoever waits gets its turn at that moment."""
+        """Sessions end while others wait, and whoever waits gets its turn at that moment."""
         until = self.now + seconds
-        while (moment := min(self.ends(), default=inf)) <= until:
-            self.now = max(self.now, moment)
-            self.end_sessions()
-            self.serve()
-        self.now = until
-        self.serve()
+        while (moment := self.next_end()) <= until:
+            self.go_on_to(moment)
+        self.go_on_to(until)
 
     @rule(nth=st.integers(0, 3), healthy=st.booleans(), draining=st.booleans())
     def a_device_changes(self, nth: int, healthy: bool, draining: bool) -> None:
@@ -148,11 +150,10 @@ class AnyQueue(RuleBasedStateMachine):
         self.serve()
         for _ in range(len(present)):
             if self.scene.tickets:
-                self.now = max(self.now, min(self.ends(), default=self.now + 30 * DAY))
-                self.end_sessions()
                 ended = [each for each in self.scene.leases if each.until is not None]
                 self.scene = replace(self.scene, leases=tuple(ended))
                 self.serve()
+                self.go_on_to(min(self.next_end(), self.now + 30 * DAY))
         assert not self.scene.tickets or self.scene.leases
         self.drain()
         assert self.scene.tickets == ()
@@ -163,22 +164,40 @@ class AnyQueue(RuleBasedStateMachine):
             self.scene = replace(self.scene, leases=self.scene.leases[1:])
             self.serve()
 
-    def ends(self) -> list[float]:
-        return [each.until for each in self.scene.leases if each.until is not None]
-
-    def end_sessions(self) -> None:
-        """End what is over by the lab's rule, and here everything that is."""
-        over_now = over(self.scene, self.now)
-        left = [each for each in self.scene.leases if each.until is None or each.until > self.now]
-        assert all(each not in left for each in over_now)
+    def go_on_to(self, moment: float) -> None:
+        """End what is over at a moment, and let everybody start whose turn it is then."""
+        self.now = moment
         gone = expired(self.scene, self.now)
         tickets = tuple(each for each in self.scene.tickets if each not in gone)
-        self.scene = replace(self.scene, leases=tuple(left), tickets=tickets)
+        self.scene = replace(self.scene, tickets=tickets)
+        self.warn()
+        left = [each for each in self.scene.leases if not (was_told(each) and each.until <= moment)]
+        self.scene = replace(self.scene, leases=tuple(left))
+        self.serve()
+
+    def next_end(self) -> float:
+        """Return when the next session ends, or its person is to be told of that."""
+        moments = [each.until - each.notice for each in self.scene.leases if each.until is not None]
+        return min((each for each in moments if each > self.now), default=inf)
+
+    def warn(self) -> None:
+        """Tell those who have to end soon, and nobody else (spawner/times.py)."""
+        wanted = {each.holder for each in needed(self.scene, self.now)}
+        self.scene = replace(
+            self.scene, leases=tuple(self.noted(each, wanted) for each in self.scene.leases)
+        )
+
+    def noted(self, lease: Lease, wanted: set[Holder]) -> Lease:
+        """Return a lease with the end that its person is told, now that these are wanted."""
+        if lease.devices and lease.holder not in wanted:
+            return untold(lease)
+        is_near = lease.due is not None and lease.due - lease.notice <= self.now
+        return told(lease, self.now) if is_near and lease.notice else lease
 
     def serve(self) -> None:
         """Let everybody start whose turn it is."""
-        first = next(iter(line(self.scene, self.scene.tickets, self.now)), None)
-        if self.promised and first and first.priority > self.promised[0].priority:
+        first = first_able(self.scene, self.now)
+        if self.promised and first and first[0].priority > self.promised[0].priority:
             self.promised = None
         for ticket, granted in list(turns(self.scene, self.now)):
             assert wrong_grant(self.scene, ticket, granted) == []
@@ -188,14 +207,20 @@ class AnyQueue(RuleBasedStateMachine):
             self.scene = replace(self.scene, tickets=tickets, leases=leases)
             assert isinstance(same, Granted | Queued)
         assert list(turns(self.scene, self.now)) == []
+        self.warn()
         self.look_at_the_first()
 
     def look_at_the_first(self) -> None:
         """Compare the latest start of the first of the line with what it was before."""
         found = latest_start(self.scene, self.now)
         before, self.promised = self.promised, found
-        if found and before and found[0] == before[0] and before[1] < inf:
+        if found and before and found[0] == before[0]:
             assert found[1] <= max(before[1], self.now) + 1e-3
+
+
+def was_told(lease: Lease) -> bool:
+    """Return whether somebody knows that this ends when it does."""
+    return lease.until is not None and not lease.notice
 
 
 def _without(items: tuple, nth: int) -> tuple:  # type: ignore[type-arg]
@@ -250,4 +275,19 @@ def test_a_start_without_a_limit_counts_at_once_as_it_does_later() -> None:
         (Holder("ada", ""), 0, None, 17),
     ):
         life.somebody_wants_devices(holder=holder, wanted=wanted, asked=asked, gib=gib, rank=0)
+    life.teardown()
+
+
+def test_while_a_device_is_mended_who_can_start_on_the_others_is_not_starved() -> None:
+    life = AnyQueue()
+    life.a_device_changes(nth=3, healthy=True, draining=True)
+    for holder, wanted, asked in (
+        (Holder("ada", ""), 2, DAY),
+        (Holder("ada", "a"), 4, HOUR),
+        (Holder("dan", ""), 3, HOUR),
+    ):
+        life.somebody_wants_devices(holder=holder, wanted=wanted, asked=asked, gib=1, rank=0)
+    life.time_goes_on(seconds=9 * HOUR)
+    small = Holder("cyd", "")
+    life.somebody_wants_devices(holder=small, wanted=1, asked=DAY, gib=1, rank=0)
     life.teardown()
