@@ -50,6 +50,17 @@ class Ledger(QueueLedger, UsesLedger):
             sa.update(rows.runs).where(rows.runs.c.name == name).values(offered=None)
         )
 
+    def offer_anew(self, moment: datetime) -> None:
+        """Note that people whose turn came while they were away have from now on to come.
+
+        While no hub was there, nobody could come; a moment that is still to come stays.
+        """
+        self._write("claim")
+        since = rows.utc(moment)
+        self._connection.execute(
+            sa.update(rows.runs).where(rows.runs.c.offered < since).values(offered=since)
+        )
+
     def rename(self, name: str, new: str) -> None:
         """Note that the container of an open run will have another name."""
         self._write("rename")

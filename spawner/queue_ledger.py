@@ -42,12 +42,14 @@ class QueueLedger(Transaction):
         self._connection.execute(sa.update(tickets).where(*_of(holder)).values(lost_at=lost))
 
     def lose_all(self, moment: datetime) -> None:
-        """Note that nobody looks at any place from now on: the hub that they looked at ended."""
+        """Note that nobody looks at any place from now on: the hub that they looked at ended.
+
+        While no hub was there, nobody could look; a moment that is still to come stays.
+        """
         self._write("look")
-        seen = tickets.c.lost_at.is_(None)
-        self._connection.execute(
-            sa.update(tickets).where(seen).values(lost_at=queue_rows.utc(moment))
-        )
+        since = queue_rows.utc(moment)
+        earlier = tickets.c.lost_at.is_(None) | (tickets.c.lost_at < since)
+        self._connection.execute(sa.update(tickets).where(earlier).values(lost_at=since))
 
     def move(self, holder: Holder, rank: int) -> bool:
         """Put the holder's start before (rank above 0) or behind all others; False: none waits."""

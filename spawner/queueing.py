@@ -71,10 +71,13 @@ class Queueing:
         self._desk, self._hub, self._config = desk, hub, config
         self._resumed: dict[Holder, float] = {}
         self._again_seconds = math.inf
+        # When this hub came up, until it has taken over what an earlier one left.
+        self._came_up: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Begin; starts that an earlier hub left waiting go on first."""
+        self._came_up = datetime.now(UTC)
         self._task = asyncio.ensure_future(self._rounds())
 
     async def close(self) -> None:
@@ -85,11 +88,10 @@ class Queueing:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _rounds(self) -> None:
-        now = datetime.now(UTC)
-        await self._desk.receipts.transact(lambda ledger: ledger.lose_all(now), otherwise=None)
         while True:
             seen = self._desk.store.signature()  # what is written during a round asks for another
             try:
+                await self._take_over()
                 await self.round()
             except (StoreError, MachineUnknownError) as error:
                 log.warning("The queue: %s", error)
@@ -98,6 +100,18 @@ class Queueing:
                 log.exception("Unexpected, while looking at the queue")
                 self._again_seconds = RESUME_SECONDS
             await self._pause(seen)
+
+    async def _take_over(self) -> None:
+        """Let the time without a hub count against nobody; done once, before the first round."""
+        if (came_up := self._came_up) is None:
+            return
+
+        def work(ledger: Ledger) -> None:
+            ledger.lose_all(came_up)
+            ledger.offer_anew(came_up)
+
+        await asyncio.to_thread(self._desk.store.transact, work)
+        self._came_up = None
 
     async def _pause(self, seen: tuple[object, ...]) -> None:
         """Wait until a round is due: somebody says so, the store changed, or it is time."""

@@ -157,6 +157,41 @@ async def test_whose_server_is_found_again_waits_for_nothing_more(desk: Desk) ->
         assert hub.resumed == [BOB]
 
 
+async def test_while_no_hub_is_there_nobody_loses_place_or_gpu_for_not_coming(desk: Desk) -> None:
+    away = NOW - timedelta(hours=2)
+    desk.store.transact(lambda ledger: ledger.begin(replace(RUN, offered=away)))
+    desk.store.transact(lambda ledger: ledger.wait(replace(WAITING, lost_at=away)))
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        await asyncio.sleep(0.2)
+        assert hub.ended == []
+    [ticket], [run] = desk.store.transact(Ledger.tickets), desk.store.transact(Ledger.open_runs)
+    assert ticket.lost_at is not None
+    assert run.offered is not None
+    assert min(ticket.lost_at, run.offered) >= NOW
+
+
+async def test_a_store_that_is_broken_when_the_hub_comes_up_costs_nobody_the_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store.transact(
+        lambda ledger: ledger.wait(replace(WAITING, lost_at=NOW - timedelta(hours=2)))
+    )
+    transact, broken = desk.store.transact, [True]
+
+    def at_first_broken(work: Callable[[Ledger], Any]) -> Any:
+        if broken:
+            broken.clear()
+            raise StoreError
+        return transact(work)
+
+    monkeypatch.setattr(desk.store, "transact", at_first_broken)
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        await asyncio.sleep(0.2)
+    assert len(transact(Ledger.tickets)) == 1
+
+
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
     desk: Desk,
 ) -> None:
