@@ -134,20 +134,22 @@ class Gate:
         def decide(ledger: Ledger) -> Run | None:
             self._require_gpu_time(ledger, start.wanted)
             records = records_of(ledger, self._desk)
-            known = next((each for each in records.tickets if each.holder == start.holder), None)
+            waits = _of(start.holder, records.tickets)
+            # A start that an earlier hub did not bring through keeps its place, too.
+            known = waits or _of(start.holder, ledger.called())
             answer = admit(start.wanted, self._pots(records, start.holder))
             if isinstance(answer, Refused):
                 raise NotAdmittedError(answer.sentence)
             mine = self._waiting(start, known)
             granted = self._granted(records, mine)
             if granted is None or not isinstance(answer, Admitted):
-                if mine != known:
+                if mine != waits:
                     ledger.wait(mine)
                 return None
             run = self._run(start, granted, waited=known is not None)
             ledger.begin(run)
             if known is not None:
-                ledger.leave(start.holder)
+                ledger.call(mine)
             return run
 
         return self._desk.store.transact(decide)
@@ -246,6 +248,10 @@ class Gate:
             self._look.room(records),
         )
         return [*found, self._look.gpus(records, holder)]
+
+
+def _of(holder: Holder, starts: Sequence[Waiting]) -> Waiting | None:
+    return next((each for each in starts if each.holder == holder), None)
 
 
 def _joined(tickets: Sequence[Waiting], mine: Waiting) -> list[Waiting]:

@@ -86,8 +86,12 @@ class Ledger(QueueLedger, UsesLedger):
         self._resize_span(run.name, at or datetime.now(UTC))
 
     def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
-        """Note who wants the holder's open runs to end, and why; who asked first stays."""
+        """Note who wants the holder's open runs to end, and why; who asked first stays.
+
+        Such a start does not go back to the queue.
+        """
         self._write("ask_stop")
+        self._settle(holder)
         mine = rows.runs.c.user == holder.user, rows.runs.c.server == holder.server
         self._connection.execute(
             sa.update(rows.runs)
@@ -132,11 +136,12 @@ class Ledger(QueueLedger, UsesLedger):
         )
 
     def is_quiet(self) -> bool:
-        """Say that no start waits, and nobody has asked for a server's end or has to come to it."""
+        """Say that no start waits or was called, and nobody has to come to a server or end it."""
         of_run = rows.runs.c
         told = of_run.offered.is_not(None) | (of_run.stop.is_not(None) & (of_run.container != ""))
         busy = sa.select(of_run.name).where(told).limit(1)
-        return not self.has_tickets() and self._connection.execute(busy).first() is None
+        waits = self.has_tickets() or self.has_called()
+        return not waits and self._connection.execute(busy).first() is None
 
     def receipts(self, user: str, limit: int = 50) -> tuple[Receipt, ...]:
         """Return the newest receipts of all servers of a user, newest first."""

@@ -56,6 +56,11 @@ class Lab:
         run = self.gate(user).enter(Start(f"lab-{user}", "image", holder, quota, {}))
         return None if run is None else run.devices
 
+    def since(self, user: str) -> datetime:
+        """Return since when somebody waits."""
+        tickets = self.desk.store.transact(Ledger.tickets)
+        return next(each.since for each in tickets if each.holder.user == user)
+
     def waits(self) -> list[str]:
         return [each.holder.user for each in self.desk.store.transact(Ledger.tickets)]
 
@@ -100,6 +105,19 @@ def test_a_server_that_comes_anew_has_room_where_others_have_none(make: Make) ->
     lab.has("bob", "GPU-a", "GPU-b")
     assert lab.gate("ada").left(Holder("ada", ""))[GPUS].left == 0
     assert lab.gate("bob").left(Holder("bob", ""))[GPUS].left == 2
+
+
+def test_who_comes_before_an_earlier_hubs_place_is_given_back_has_it_all_the_same(
+    make: Make,
+) -> None:
+    lab = make(A)
+    lab.has("ada", "GPU-a")
+    assert lab.asks("bob", 1) is None
+    [ticket] = lab.desk.store.transact(Ledger.tickets)
+    earlier = replace(ticket, since=NOW - timedelta(hours=2))
+    lab.desk.store.transact(lambda ledger: ledger.call(earlier))
+    assert (lab.asks("bob", 1), lab.since("bob")) == (None, earlier.since)
+    assert lab.desk.store.transact(Ledger.called) == ()
 
 
 def test_a_device_that_gets_no_new_lease_is_as_if_somebody_had_it(make: Make) -> None:

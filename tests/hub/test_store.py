@@ -402,19 +402,19 @@ def _queue_step(ledger: Ledger, step: str, server: str, number: int) -> bool | N
             return ledger.wait(Waiting(holder, NOON, number, 1.0, GIB, 64))
         case "look":
             return ledger.look(holder, NOON if number else None)
-        case "lose_all":
-            return ledger.lose_all(NOON)
-        case "offer_anew":
-            return ledger.offer_anew(NOON)
+        case "lose_all" | "offer_anew":
+            return (ledger.lose_all if step == "lose_all" else ledger.offer_anew)(NOON)
         case "move":
             return ledger.move(holder, number)
+        case "call":
+            return ledger.call(Waiting(holder, NOON, number, 1.0, GIB, 64))
         case _:
             return ledger.leave(holder)
 
 
 # what is read again
 
-QUEUE_STEPS = ("wait", "leave", "look", "lose_all", "offer_anew", "move")
+QUEUE_STEPS = ("wait", "leave", "look", "lose_all", "offer_anew", "move", "call")
 WRITES = st.lists(
     st.tuples(
         st.sampled_from(["ours", "other"]),
