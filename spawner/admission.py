@@ -8,6 +8,7 @@ what it uses. So nothing that was promised can be missing later.
     the person       the quota          Refused: their other servers have it
     each group       `total:`           Wait: other members have it; Refused: never enough
     the machine      memory, CPUs       Wait: others have it; Refused: never enough
+    the machine      GPUs               the same, by device (spawner/gate.py)
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,11 +38,10 @@ class InUse:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What all servers of a machine may have together; None is no limit."""
+    """What all servers of a machine may have together, besides GPUs; None is no limit."""
 
     memory_bytes: int | None = None
     cpus: float | None = None
-    gpus: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def pots(
     totals: Mapping[str, Total],
     host: Room,
 ) -> Iterator[Pot]:
-    """Yield everything that a new server has to fit into, in the order of refusal.
+    """Yield all that a new server has to fit into but the machine's GPUs, in the order of refusal.
 
     `entitlement` is what its person may have, `totals` what their groups may. A run of this very
     server does not count: the new one takes its place. What their other servers wait for counts
@@ -164,7 +164,7 @@ def pots(
 
 def caps(totals: Mapping[str, Total], host: Room) -> dict[tuple[str, Measure], int]:
     """Return how much several people have together: of a group, or ("") of the machine."""
-    machine = {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus), GPUS: host.gpus}
+    machine = {MEMORY: host.memory_bytes, CPUS: _parts(host.cpus)}
     owners = [
         *((group, _of_group(total)) for group, total in sorted(totals.items())),
         ("", machine),

@@ -5,6 +5,7 @@ of any number of starts at once each sees all that came before it. What has to w
 ticket in the same transaction, and whoever waits comes back here when it is called.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,6 @@ from spawner import scene as scenes
 from spawner.admission import (
     GPUS,
     Admitted,
-    InUse,
     Measure,
     Pot,
     Refused,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from spawner.desk import Desk
 
 
-NOBODY = Holder("", "")
 # For so many lengths of a session the start page says how long one waits.
 LENGTHS_SHOWN = 5
 
@@ -79,14 +78,21 @@ class Look:
         if self._facts is None:
             containers = [run.container for run in records.runs if run.container]
             self._facts = self._machine.look(containers)
-        places = sum(each.places for each in self.devices)
-        return replace(capacity(self.config.host, self._facts), gpus=places)
+        return capacity(self.config.host, self._facts)
 
-    def kept_back(self, records: Records) -> InUse:
-        """Return the free places of devices that get no new lease, as if somebody had them."""
+    def gpus(self, records: Records, holder: Holder) -> Pot:
+        """Return the places on devices, and how many of them a new server of this holder lacks.
+
+        Counted by device, as the queue does: who has one that is gone, or that more have than may
+        share it from now on, takes nothing of the others. The free places of a device that gets no
+        new lease are as if somebody had them.
+        """
         devices = drained(self.devices, {each.device for each in records.drains})
-        taken = [each for run in records.runs for each in run.devices]
-        return InUse(NOBODY, frozenset(), 0, 0, 0, gpus=kept_back(devices, taken))
+        others = (run for run in records.runs if run.holder != holder)
+        used = Counter(each for run in others for each in run.devices)
+        lent = sum(min(each.places, used[each.id]) for each in devices)
+        taken = lent + kept_back(devices, used.elements())
+        return Pot(GPUS, sum(each.places for each in devices), taken, "")
 
     def scene(self, records: Records) -> Scene:
         """Return what the queue decides on. Raises MachineUnknownError."""
@@ -128,20 +134,22 @@ class Gate:
         def decide(ledger: Ledger) -> Run | None:
             self._require_gpu_time(ledger, start.wanted)
             records = records_of(ledger, self._desk)
-            known = next((each for each in records.tickets if each.holder == start.holder), None)
+            waits = _of(start.holder, records.tickets)
+            # A start that an earlier hub did not bring through keeps its place, too.
+            known = waits or _of(start.holder, ledger.called())
             answer = admit(start.wanted, self._pots(records, start.holder))
             if isinstance(answer, Refused):
                 raise NotAdmittedError(answer.sentence)
             mine = self._waiting(start, known)
             granted = self._granted(records, mine)
             if granted is None or not isinstance(answer, Admitted):
-                if mine != known:
+                if mine != waits:
                     ledger.wait(mine)
                 return None
             run = self._run(start, granted, waited=known is not None)
             ledger.begin(run)
             if known is not None:
-                ledger.leave(start.holder)
+                ledger.call(mine)
             return run
 
         return self._desk.store.transact(decide)
@@ -232,19 +240,18 @@ class Gate:
     def _pots(self, records: Records, holder: Holder) -> list[Pot]:
         """Return all that a server of this holder has to fit into. Others' tickets take nothing."""
         mine = [each for each in records.tickets if each.holder.user == holder.user]
-        return list(
-            pots(
-                holder,
-                [
-                    *scenes.uses(records, self._look.whole),
-                    *map(scenes.wants, mine),
-                    self._look.kept_back(records),
-                ],
-                self.entitlement,
-                totals(self._look.config, self._person.groups, self._look.moment),
-                self._look.room(records),
-            )
+        found = pots(
+            holder,
+            [*scenes.uses(records, self._look.whole), *map(scenes.wants, mine)],
+            self.entitlement,
+            totals(self._look.config, self._person.groups, self._look.moment),
+            self._look.room(records),
         )
+        return [*found, self._look.gpus(records, holder)]
+
+
+def _of(holder: Holder, starts: Sequence[Waiting]) -> Waiting | None:
+    return next((each for each in starts if each.holder == holder), None)
 
 
 def _joined(tickets: Sequence[Waiting], mine: Waiting) -> list[Waiting]:

@@ -229,6 +229,7 @@ class Launch:
 
     async def failed(self, error: Exception, seconds: float, secret: str) -> StartFailed:
         """Keep the log's last lines, remove the container, and say why the start failed."""
+        await self.settle()
         tail = messages.log_tail(await self._log_text(), (secret,))
         await asyncio.wait({self._desk.detach(self._given_up())}, timeout=TIDY_SECONDS)
         fetch = isinstance(error, ImageMissingError)
@@ -243,6 +244,12 @@ class Launch:
             return await self._desk.engine.log_tail(self.container, 2 * messages.LOG_LINES)
         except EngineError:
             return ""
+
+    async def settle(self) -> None:
+        """Note that a place in the queue is not kept any more: the start is through, or failed."""
+        await self._desk.receipts.transact(
+            lambda ledger: ledger.settle(self.holder), otherwise=None
+        )
 
     async def cancelled(self) -> None:
         """End what was begun, because the user does not want it any more."""

@@ -50,6 +50,17 @@ class Ledger(QueueLedger, UsesLedger):
             sa.update(rows.runs).where(rows.runs.c.name == name).values(offered=None)
         )
 
+    def offer_anew(self, moment: datetime) -> None:
+        """Note that people whose turn came while they were away have from now on to come.
+
+        While no hub was there, nobody could come; a moment that is still to come stays.
+        """
+        self._write("claim")
+        since = rows.utc(moment)
+        self._connection.execute(
+            sa.update(rows.runs).where(rows.runs.c.offered < since).values(offered=since)
+        )
+
     def rename(self, name: str, new: str) -> None:
         """Note that the container of an open run will have another name."""
         self._write("rename")
@@ -75,8 +86,12 @@ class Ledger(QueueLedger, UsesLedger):
         self._resize_span(run.name, at or datetime.now(UTC))
 
     def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
-        """Note who wants the holder's open runs to end, and why; who asked first stays."""
+        """Note who wants the holder's open runs to end, and why; who asked first stays.
+
+        Such a start does not go back to the queue.
+        """
         self._write("ask_stop")
+        self._settle(holder)
         mine = rows.runs.c.user == holder.user, rows.runs.c.server == holder.server
         self._connection.execute(
             sa.update(rows.runs)
@@ -121,11 +136,12 @@ class Ledger(QueueLedger, UsesLedger):
         )
 
     def is_quiet(self) -> bool:
-        """Say that no start waits, and nobody has asked for a server's end or has to come to it."""
+        """Say that no start waits or was called, and nobody has to come to a server or end it."""
         of_run = rows.runs.c
         told = of_run.offered.is_not(None) | (of_run.stop.is_not(None) & (of_run.container != ""))
         busy = sa.select(of_run.name).where(told).limit(1)
-        return not self.has_tickets() and self._connection.execute(busy).first() is None
+        waits = self.has_tickets() or self.has_called()
+        return not waits and self._connection.execute(busy).first() is None
 
     def receipts(self, user: str, limit: int = 50) -> tuple[Receipt, ...]:
         """Return the newest receipts of all servers of a user, newest first."""

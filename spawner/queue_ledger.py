@@ -1,4 +1,4 @@
-"""The queue in the store: starts that wait, and devices that are drained."""
+"""The queue in the store: starts that wait or were called, and devices that are drained."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from spawner import queue_rows
-from spawner.queue_rows import drains, tickets
+from spawner.queue_rows import called, drains, tickets
 from spawner.runs import Holder
 from spawner.snapshot import Whole
 from spawner.transaction import Transaction
@@ -28,12 +28,35 @@ class QueueLedger(Transaction):
     def wait(self, waiting: Waiting) -> None:
         """Note that a start waits. One that waits already keeps its place, and since when."""
         self._write("wait")
+        self._settle(waiting.holder)
         self._connection.execute(_WAIT, queue_rows.row_of_waiting(waiting))
 
     def leave(self, holder: Holder) -> bool:
         """Note that the holder's start waits no more; False when it did not."""
         self._write("leave")
+        self._settle(holder)
         return bool(self._connection.execute(sa.delete(tickets).where(*_of(holder))).rowcount)
+
+    def call(self, waiting: Waiting) -> None:
+        """Note that a start waits no more, because its turn came.
+
+        Its place is kept until the start is settled: a hub that ends before gives it back.
+        """
+        self.leave(waiting.holder)
+        self._connection.execute(sa.insert(called), queue_rows.row_of_waiting(waiting))
+
+    def called(self) -> tuple[Waiting, ...]:
+        """Return the starts whose turn came and that are not settled yet."""
+        return self._read(sa.select(called).order_by(called.c.since), queue_rows.waiting_of_row)
+
+    def settle(self, holder: Holder) -> None:
+        """Note that the start is through, has failed or is not wanted: no place is kept."""
+        self._write("settle")
+        self._settle(holder)
+
+    def _settle(self, holder: Holder) -> None:
+        mine = called.c.user == holder.user, called.c.server == holder.server
+        self._connection.execute(sa.delete(called).where(*mine))
 
     def look(self, holder: Holder, lost_at: datetime | None) -> None:
         """Note since when nobody looks at the holder's place, None: somebody does."""
@@ -42,12 +65,14 @@ class QueueLedger(Transaction):
         self._connection.execute(sa.update(tickets).where(*_of(holder)).values(lost_at=lost))
 
     def lose_all(self, moment: datetime) -> None:
-        """Note that nobody looks at any place from now on: the hub that they looked at ended."""
+        """Note that nobody looks at any place from now on: the hub that they looked at ended.
+
+        While no hub was there, nobody could look; a moment that is still to come stays.
+        """
         self._write("look")
-        seen = tickets.c.lost_at.is_(None)
-        self._connection.execute(
-            sa.update(tickets).where(seen).values(lost_at=queue_rows.utc(moment))
-        )
+        since = queue_rows.utc(moment)
+        earlier = tickets.c.lost_at.is_(None) | (tickets.c.lost_at < since)
+        self._connection.execute(sa.update(tickets).where(earlier).values(lost_at=since))
 
     def move(self, holder: Holder, rank: int) -> bool:
         """Put the holder's start before (rank above 0) or behind all others; False: none waits."""
@@ -58,6 +83,10 @@ class QueueLedger(Transaction):
     def has_tickets(self) -> bool:
         """Say whether any start waits."""
         return self._connection.execute(sa.select(tickets.c.id).limit(1)).first() is not None
+
+    def has_called(self) -> bool:
+        """Say whether any start is not settled yet."""
+        return self._connection.execute(sa.select(called.c.user).limit(1)).first() is not None
 
     def tickets(self) -> tuple[Waiting, ...]:
         """Return all starts that wait, in the order of their coming."""

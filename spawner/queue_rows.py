@@ -9,11 +9,10 @@ from spawner.rows import metadata, moment, moment_or_never, stamp, stamped, utc,
 from spawner.runs import Holder
 from spawner.waiting import Drain, Waiting
 
-tickets = stamped(
-    sa.Table(
-        "tickets",
-        metadata,
-        sa.Column("id", sa.Integer, primary_key=True),
+
+def _of_a_start() -> tuple[sa.Column[Any], ...]:
+    """Return the columns that tell of a start that waits, or did."""
+    return (
         sa.Column("user", sa.Text, nullable=False),
         sa.Column("server", sa.Text, nullable=False),
         sa.Column("since", sa.DateTime, nullable=False),
@@ -26,10 +25,21 @@ tickets = stamped(
         sa.Column("options", sa.JSON, nullable=False),
         sa.Column("rank", sa.Integer, nullable=False),
         sa.Column("lost_at", sa.DateTime),
+    )
+
+
+tickets = stamped(
+    sa.Table(
+        "tickets",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        *_of_a_start(),
         stamp(),
         sa.UniqueConstraint("user", "server"),
     )
 )
+# Whose turn came, and whose start is not through yet: the place is theirs again if the hub ends.
+called = sa.Table("called", metadata, *_of_a_start(), sa.PrimaryKeyConstraint("user", "server"))
 drains = sa.Table(
     "drains",
     metadata,

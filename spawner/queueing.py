@@ -10,9 +10,10 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from spawner.desk import Desk
@@ -56,6 +57,9 @@ class Hub(Protocol):
     def has_server(self, holder: Holder) -> bool:
         """Return whether a server runs already, and nobody is about to change that."""
 
+    def busy(self) -> Collection[Holder]:
+        """Return the servers that are being started, stopped or looked for."""
+
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""
 
@@ -71,10 +75,13 @@ class Queueing:
         self._desk, self._hub, self._config = desk, hub, config
         self._resumed: dict[Holder, float] = {}
         self._again_seconds = math.inf
+        # When this hub came up, until it has taken over what an earlier one left.
+        self._came_up: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Begin; starts that an earlier hub left waiting go on first."""
+        self._came_up = datetime.now(UTC)
         self._task = asyncio.ensure_future(self._rounds())
 
     async def close(self) -> None:
@@ -85,11 +92,10 @@ class Queueing:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _rounds(self) -> None:
-        now = datetime.now(UTC)
-        await self._desk.receipts.transact(lambda ledger: ledger.lose_all(now), otherwise=None)
         while True:
             seen = self._desk.store.signature()  # what is written during a round asks for another
             try:
+                await self._take_over()
                 await self.round()
             except (StoreError, MachineUnknownError) as error:
                 log.warning("The queue: %s", error)
@@ -98,6 +104,18 @@ class Queueing:
                 log.exception("Unexpected, while looking at the queue")
                 self._again_seconds = RESUME_SECONDS
             await self._pause(seen)
+
+    async def _take_over(self) -> None:
+        """Let the time without a hub count against nobody; done once, before the first round."""
+        if (came_up := self._came_up) is None:
+            return
+
+        def work(ledger: Ledger) -> None:
+            ledger.lose_all(came_up)
+            ledger.offer_anew(came_up)
+
+        await asyncio.to_thread(self._desk.store.transact, work)
+        self._came_up = None
 
     async def _pause(self, seen: tuple[object, ...]) -> None:
         """Wait until a round is due: somebody says so, the store changed, or it is time."""
@@ -118,10 +136,13 @@ class Queueing:
             self._clear()
             return
         await self._remember_use()
+        is_looking = await self._give_back()
         records = await asyncio.to_thread(read, self._desk)
         look = Look(self._desk, self._config())
         scene = await asyncio.to_thread(look.scene, records)
         await self._resume(records)
+        if is_looking:
+            self._again_seconds = RESUME_SECONDS
         self._serve(scene)
         self._send_away(records, seated)
         await self._end_what_is_over(records, scene)
@@ -161,6 +182,26 @@ class Queueing:
         waiting = replace(scene, tickets=[e for e in scene.tickets if e.holder not in called])
         room.show(places(waiting, now))
         self._want_back(frozenset(each.holder for each in needed(scene, now)))
+
+    async def _give_back(self) -> bool:
+        """Let those wait again whose turn came in an earlier hub that did not bring them through.
+
+        Unless this hub finds their server; return whether it is still looking for any. Those that
+        began here settle it themselves, or were given up.
+        """
+        room, store, busy = self._desk.room, self._desk.store, self._hub.busy()
+        is_looking = False
+        for waiting in await asyncio.to_thread(store.transact, Ledger.called):
+            holder, back = waiting.holder, replace(waiting, lost_at=datetime.now(UTC))
+            if holder in room.gone or self._hub.has_server(holder):
+                await asyncio.to_thread(store.transact, partial(Ledger.settle, holder=holder))
+            elif holder in room.met:
+                continue
+            elif holder in busy:
+                is_looking = True
+            else:
+                await asyncio.to_thread(store.transact, partial(Ledger.wait, waiting=back))
+        return is_looking
 
     async def _resume(self, records: Records) -> None:
         """Let starts go on that an earlier hub left waiting.

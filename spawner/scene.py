@@ -1,7 +1,7 @@
 """What the store and the file say → the scene on which the queue decides. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ def scene(
     `whole` says what the person of a run may have. A run of a server that waits to be started anew
     is about to go: only its devices count until they are proven free.
     """
-    found = caps(totals(config, config.quotas.groups, moment), replace(stock.room, gpus=None))
+    found = caps(totals(config, config.quotas.groups, moment), stock.room)
     named = {(owner, measure.plural): most for (owner, measure), most in found.items()}
     names = tuple(named)
     waits = {each.holder for each in records.tickets}

@@ -72,16 +72,19 @@ class QuotaDockerSpawner(PagesSpawner):
         entered, self._entered = self._entered, None
         launch = Launch(self._desk, entered, self._steps)
         seconds = self.start_timeout * OWN_DEADLINE
-        with self._failing(launch.cancelled):
+        with self._failing(launch.cancelled, begun=True):
             try:
                 async with asyncio.timeout(seconds):
                     url = await self._run(launch)
             except Exception as error:  # the user must read one sentence, whatever it was
+                if self._desk.room.closing:  # it is the hub that fails, not this start
+                    raise asyncio.CancelledError from error
                 self._ended = error.state.exit_code if isinstance(error, DiedError) else 1
                 failure = await launch.failed(error, seconds, self.api_token)
                 raise self._failure(error, failure) from error
         self._starting = False
         self._steps.close()
+        self._desk.detach(launch.settle())
         if self._request() != replace(entered.request, options=self.user_options):
             self._desk.limits_due.set()  # labhub.yaml or groups changed meanwhile
         return url
@@ -106,14 +109,21 @@ class QuotaDockerSpawner(PagesSpawner):
         )
 
     @contextmanager
-    def _failing(self, undo: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
-        """Begin nothing more once this fails; undo what was begun when it is cancelled."""
+    def _failing(
+        self, undo: Callable[[], Coroutine[Any, Any, None]], *, begun: bool = False
+    ) -> Iterator[None]:
+        """Begin nothing more once this fails; undo what was begun when it is cancelled.
+
+        A hub that ends cancels its starts, too: what is `begun` then is for the next one to find,
+        as after a crash.
+        """
         try:
             yield
         except BaseException as error:
             self._starting = False
             self._steps.close()
-            if isinstance(error, asyncio.CancelledError):
+            is_left = begun and self._desk.room.closing
+            if isinstance(error, asyncio.CancelledError) and not is_left:
                 # The hub calls a server with an address "ready" for a second after a cancelled
                 # start, and answers 500 unless the start ends at once: forget the address, tidy up
                 # apart.

@@ -35,10 +35,12 @@ POINTS_AT_LEAST = 40
 DAYS = 3
 DEATH_SECONDS = 5
 # Images are fetched in the background; no server's life depends on it.
-# tests/hub/test_reload.py has those of a file that changes, tests/hub/test_waiting.py and
-# tests/hub/test_queue_world.py those of the queue.
+# tests/hub/test_reload.py has those of a file that changes, tests/hub/test_queue_crashes.py,
+# tests/hub/test_waiting.py and tests/hub/test_queue_world.py those of the queue.
 OF_A_FILE = ("pull", "update", "discovered", "store.resize", "store.note_times")
-OF_THE_QUEUE = ("wait", "leave", "look", "move", "drain", "claim", "rename", "withdraw")
+OF_THE_QUEUE = (
+    "wait", "leave", "settle", "look", "move", "drain", "claim", "rename", "withdraw"
+)  # fmt: skip
 NOT_IN_A_LIFE = {
     f"{each}:{side}"
     for each in (*OF_A_FILE, *(f"store.{name}" for name in OF_THE_QUEUE))

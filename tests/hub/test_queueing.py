@@ -43,12 +43,16 @@ class Hub:
         self.ended: list[tuple[Holder, Reason]] = []
         self.resumed: list[Holder] = []
         self.servers: set[Holder] = set()
+        self.looking: set[Holder] = set()
 
     def has_come(self, _run: Run) -> bool:
         return False
 
     def has_server(self, holder: Holder) -> bool:
         return holder in self.servers
+
+    def busy(self) -> set[Holder]:
+        return self.looking
 
     async def end(self, holder: Holder, reason: Reason) -> None:
         self.ended.append((holder, reason))
@@ -155,6 +159,103 @@ async def test_whose_server_is_found_again_waits_for_nothing_more(desk: Desk) ->
         await until(lambda: len(desk.store.transact(Ledger.tickets)) == 1)
         await until(lambda: hub.resumed)
         assert hub.resumed == [BOB]
+
+
+async def test_while_no_hub_is_there_nobody_loses_place_or_gpu_for_not_coming(desk: Desk) -> None:
+    away = NOW - timedelta(hours=2)
+    desk.store.transact(lambda ledger: ledger.begin(replace(RUN, offered=away)))
+    desk.store.transact(lambda ledger: ledger.wait(replace(WAITING, lost_at=away)))
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        await asyncio.sleep(0.2)
+        assert hub.ended == []
+    [ticket], [run] = desk.store.transact(Ledger.tickets), desk.store.transact(Ledger.open_runs)
+    assert ticket.lost_at is not None
+    assert run.offered is not None
+    assert min(ticket.lost_at, run.offered) >= NOW
+
+
+async def test_a_store_that_is_broken_when_the_hub_comes_up_costs_nobody_the_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store.transact(
+        lambda ledger: ledger.wait(replace(WAITING, lost_at=NOW - timedelta(hours=2)))
+    )
+    transact, broken = desk.store.transact, [True]
+
+    def at_first_broken(work: Callable[[Ledger], Any]) -> Any:
+        if broken:
+            broken.clear()
+            raise StoreError
+        return transact(work)
+
+    monkeypatch.setattr(desk.store, "transact", at_first_broken)
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        await asyncio.sleep(0.2)
+    assert len(transact(Ledger.tickets)) == 1
+
+
+async def test_whose_turn_came_in_a_hub_that_ended_waits_again_where_they_waited(
+    desk: Desk,
+) -> None:
+    first = replace(WAITING, since=NOW - timedelta(hours=3), rank=2, options={"gpus": 1})
+    desk.store.transact(lambda ledger: ledger.call(first))
+    async with queueing(desk) as hub:
+        await until(lambda: hub.resumed)
+        assert hub.resumed == [BOB]
+    [back] = desk.store.transact(Ledger.tickets)
+    assert back == replace(first, lost_at=back.lost_at)
+    assert desk.store.transact(Ledger.called) == ()
+
+
+async def test_whose_start_is_found_again_or_given_up_waits_for_nothing_more(desk: Desk) -> None:
+    for holder in (ADA, BOB, Holder("cyd", "")):
+        waiting = replace(WAITING, holder=holder)
+        desk.store.transact(lambda ledger, each=waiting: ledger.call(each))
+    async with queueing(desk) as hub:
+        hub.servers.add(ADA)
+        hub.looking.add(BOB)
+        desk.room.dismiss(Holder("cyd", ""))
+        await until(lambda: len(desk.store.transact(Ledger.called)) == 1)
+        assert [each.holder for each in desk.store.transact(Ledger.called)] == [BOB]
+        assert not desk.store.transact(Ledger.has_tickets)
+        hub.looking.clear()
+        await until(lambda: hub.resumed)
+    assert [each.holder for each in desk.store.transact(Ledger.tickets)] == [BOB]
+
+
+async def test_whose_start_is_under_way_in_this_hub_does_not_wait_again(desk: Desk) -> None:
+    desk.store.transact(lambda ledger: ledger.call(WAITING))
+    desk.room.meet(BOB)
+    async with queueing(desk):
+        await asyncio.sleep(1)
+    assert not desk.store.transact(Ledger.has_tickets)
+    assert desk.store.transact(Ledger.called) == (WAITING,)
+
+
+async def test_a_turn_that_comes_while_the_hub_ends_is_kept(desk: Desk) -> None:
+    run = replace(RUN, holder=BOB, container="")
+    entrance = Entrance(desk, lambda: Request(CONFIG, *BOB, {}), Steps())
+
+    def enter() -> Run:
+        desk.store.transact(lambda ledger: (ledger.begin(run), ledger.call(WAITING)))
+        return run
+
+    entrance._asking = asyncio.create_task(asyncio.to_thread(enter))
+    desk.room.closing = True
+    await entrance.give_up()
+    assert desk.store.transact(Ledger.open_runs) == ()
+    assert desk.store.transact(Ledger.called) == (WAITING,)
+
+
+async def test_a_turn_that_comes_while_its_person_cancels_is_given_up(desk: Desk) -> None:
+    run = replace(RUN, holder=BOB, container="")
+    entrance = Entrance(desk, lambda: Request(CONFIG, *BOB, {}), Steps())
+    desk.store.transact(lambda ledger: (ledger.begin(run), ledger.call(WAITING)))
+    entrance._asking = asyncio.create_task(asyncio.to_thread(lambda: run))
+    await entrance.give_up()
+    assert desk.store.transact(Ledger.open_runs) == desk.store.transact(Ledger.called) == ()
 
 
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(

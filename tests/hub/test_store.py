@@ -402,17 +402,19 @@ def _queue_step(ledger: Ledger, step: str, server: str, number: int) -> bool | N
             return ledger.wait(Waiting(holder, NOON, number, 1.0, GIB, 64))
         case "look":
             return ledger.look(holder, NOON if number else None)
-        case "lose_all":
-            return ledger.lose_all(NOON)
+        case "lose_all" | "offer_anew":
+            return (ledger.lose_all if step == "lose_all" else ledger.offer_anew)(NOON)
         case "move":
             return ledger.move(holder, number)
+        case "call":
+            return ledger.call(Waiting(holder, NOON, number, 1.0, GIB, 64))
         case _:
             return ledger.leave(holder)
 
 
 # what is read again
 
-QUEUE_STEPS = ("wait", "leave", "look", "lose_all", "move")
+QUEUE_STEPS = ("wait", "leave", "look", "lose_all", "offer_anew", "move", "call")
 WRITES = st.lists(
     st.tuples(
         st.sampled_from(["ours", "other"]),
@@ -439,6 +441,25 @@ def test_what_somebody_changed_by_hand_is_seen(book: Store, path: Path) -> None:
         other.execute("UPDATE tickets SET gpus = 2")
     (found,), (waiting,) = book.transact(_both)
     assert (found.memory_bytes, waiting.gpus) == (5, 2)
+
+
+def test_a_hub_that_comes_up_lets_what_is_counted_in_its_time_only_begin_later(
+    book: Store,
+) -> None:
+    moments = (None, NOON - timedelta(hours=1), NOON + timedelta(hours=1))
+
+    def work(ledger: Ledger) -> None:
+        for number, moment in enumerate(moments):
+            holder = Holder("bob", str(number))
+            ledger.begin(replace(run(str(number), holder), offered=moment))
+            ledger.wait(Waiting(holder, NOON, 1, 1.0, GIB, 64, lost_at=moment))
+        ledger.lose_all(NOON)
+        ledger.offer_anew(NOON)
+
+    book.transact(work)
+    runs, tickets = book.transact(_both)
+    assert [each.offered for each in runs] == [None, NOON, moments[2]]  # by name: begun at once
+    assert [each.lost_at for each in tickets] == [NOON, NOON, moments[2]]
 
 
 def test_a_row_that_did_not_change_is_not_made_out_again(book: Store) -> None:

@@ -205,6 +205,45 @@ def test_a_hub_that_comes_back_goes_on_with_the_queue(lab: Lab, kill: bool) -> N
     assert {run.cpus for run in runs(lab).values()} == {0.5}
 
 
+def test_a_hub_that_ends_while_somebody_gets_their_turn_does_not_take_it(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, "u1", gpus=4, cpus=0.5), start(lab, "u2")] == [WAITS, WAITS]
+    [since, _] = [each.since for each in waiting(lab)]
+    fake_engine.delay("POST", "/containers/create", 6, times=1)
+    try:
+        stop(lab, "u0")
+        until(lambda: "u1" in runs(lab))
+        lab.stop_hub()
+        assert "u1" in runs(lab)
+        assert names(lab) == ["u2"]
+    finally:
+        fake_engine.clear_faults()
+    lab.start_hub()
+    until(lambda: is_ready(lab, "u1"), 40)
+    assert (runs(lab)["u1"].cpus, names(lab)) == (0.5, ["u2"])
+    assert not any(each.since == since for each in waiting(lab))
+
+
+def test_who_cancels_when_their_turn_has_come_loses_the_place(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1") == WAITS
+    fake_engine.delay("POST", "/containers/create", 4, times=1)
+    stop(lab, "u0")
+    until(lambda: "u1" in runs(lab))
+    assert [each.holder.user for each in lab.transact(Ledger.called)] == ["u1"]
+    stop(lab, "u1")
+    until(lambda: not lab.transact(Ledger.called), 3)
+    until(lambda: not runs(lab))
+    lab.restart_hub()
+    time.sleep(2)
+    assert not waiting(lab)
+    assert not runs(lab)
+
+
 def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
     assert start(lab, "u0", gpus=4) == RUNS
     assert start(lab, "u1") == WAITS

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hub_config.schema import Config
-from spawner.admission import Admitted, InUse, Room, admit, in_time, pots, tightest
+from spawner.admission import GPUS, Admitted, InUse, Pot, Room, admit, in_time, pots, tightest
 from spawner.offer import ImageCard, Offer, Shares, Size, Step, form, from_form, offer
 from spawner.options import choose
 from spawner.quota import Quota
@@ -154,7 +154,7 @@ def test_where_nothing_is_left_one_can_wait(taken: int, hint: str) -> None:
 
 def test_a_gpu_that_somebody_has_is_waited_for_and_less_time_is_less_of_a_wait() -> None:
     bob = InUse(Holder("bob", ""), frozenset(), 1, GIB, 64, gpus=1)
-    found = list(pots(ADA, [bob], QUOTA, {}, Room(gpus=1)))
+    found = [*pots(ADA, [bob], QUOTA, {}, Room()), Pot(GPUS, 1, 1, "")]
     waits = ((3600.0, 1200.0), (14400.0, None), (86400.0, 0.0))
     shares = Shares(tightest(found), tightest(in_time(found)), 1, waits)
     [_, _, gpus, session] = offer(CONFIG.images, (), QUOTA, shares, 1).sizes

@@ -29,7 +29,7 @@ CONFIG = Config.model_validate(
         }
     }
 )
-STOCK = Stock((Device("GPU-a"), Device("GPU-b")), Room(memory_bytes=100 * GIB, gpus=2))
+STOCK = Stock((Device("GPU-a"), Device("GPU-b")), Room(memory_bytes=100 * GIB))
 RUN = Run(
     "lab-bob-1", Holder("bob", ""), "image", 8 * GIB, NOW - timedelta(hours=1), "c0ffee",
     cpus=2, pids=64, gpus=1, groups=frozenset({"students"}), devices=("GPU-a",),
