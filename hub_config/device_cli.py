@@ -10,6 +10,7 @@ from hub_config.instance import Instance
 from hub_config.sizes import format_bytes
 from hub_config.stores import instance_of, status_of, transact
 from hub_config.tables import clock, table
+from spawner.messages import devices
 from spawner.messages import leases as messages
 from spawner.runs import Run
 from spawner.store import Ledger
@@ -55,6 +56,8 @@ def list_devices(file: Path, *, as_json: bool) -> None:
             click.echo(f"{each['id']}: {each['why']}")
         if each["draining"]:
             click.echo(f"{each['id']}: {messages.DRAINED}")
+    for each in status.get("gpus", {}).get("unshared", ()):
+        click.echo(devices.unshared(each))
     if trouble := status.get("gpus", {}).get("trouble"):
         click.echo(trouble)
 

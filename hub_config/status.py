@@ -29,6 +29,7 @@ class Known:
     devices: Sequence[Device] = ()
     sight: Sight = NOTHING
     places: Mapping[Holder, Place] = field(default_factory=dict)
+    unshared: Sequence[str] = ()
 
 
 def describe(reading: Reading, known: Known) -> dict[str, Any]:
@@ -42,7 +43,11 @@ def describe(reading: Reading, known: Known) -> dict[str, Any]:
             "waits": list(reading.waits),
         },
         "engine": {"answers": not trouble, "trouble": trouble},
-        "gpus": {"driver": sight.driver, "trouble": sight.trouble},
+        "gpus": {
+            "driver": sight.driver,
+            "trouble": sight.trouble,
+            "unshared": list(known.unshared),
+        },
         "devices": [device_facts(each, sight) for each in known.devices],
         "queue": [
             {**holder._asdict(), "position": place.position, "eta": place.moment}

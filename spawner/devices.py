@@ -61,7 +61,7 @@ def inventory(
     """
     found = sorted({match[1] for name in discovered if (match := CDI.fullmatch(name))})
     shown = {each.id: each for each in seen}
-    ids = rules.devices or sorted(shown) or found
+    ids = dict.fromkeys(rules.devices or sorted(shown) or found)
     missing = Seen("", health=Health(Cause.LOST)) if shown else Seen("")
     return tuple(
         Device(
@@ -73,6 +73,12 @@ def inventory(
         )
         for each in ids
     )
+
+
+def unshared(rules: "Gpus", devices: Iterable[Device]) -> tuple[str, ...]:
+    """Return what `gpus.share` names and is none of the devices: nothing is shared by it."""
+    known = {each.id for each in devices}
+    return tuple(each for each in rules.share if each not in known)
 
 
 def kept_back(devices: Iterable[Device], taken: Iterable[str]) -> int:

@@ -49,6 +49,14 @@ def report_is_unreadable(why: str) -> str:
     return f"What the GPU monitor wrote cannot be read ({short(why)}): run deploy/up again."
 
 
+def unshared(device: str) -> str:
+    """Say that what is to be shared is no device here."""
+    return (
+        f"gpus.share names {short(device)}, and no GPU here has this UUID, so nothing is shared by "
+        "it; compare it with the list above."
+    )
+
+
 def driver_is_silent(why: str) -> str:
     """Say that the driver tells nothing now."""
     return f"NVIDIA's driver tells nothing about the GPUs ({short(why, 200)})."

@@ -3,7 +3,15 @@
 import pytest
 
 from hub_config.schema_gpus import Gpus
-from spawner.devices import Device, drained, inventory, kept_back, requests, variables
+from spawner.devices import (
+    Device,
+    drained,
+    inventory,
+    kept_back,
+    requests,
+    unshared,
+    variables,
+)
 
 A, B, C = "GPU-aaaa", "GPU-bbbb", "MIG-cccc"
 DISCOVERED = [
@@ -20,12 +28,18 @@ DISCOVERED = [
         ({"devices": [B, A]}, [], (Device(B), Device(A))),
         ({"devices": [B]}, DISCOVERED, (Device(B, by_cdi=True),)),
         ({"devices": [A], "share": {A: 4, B: 2}}, [], (Device(A, 4),)),
+        ({"devices": [A, B, A]}, [], (Device(A), Device(B))),
     ],
 )
 def test_which_there_are(
     rules: dict[str, object], discovered: list[str], devices: tuple[Device, ...]
 ) -> None:
     assert inventory(Gpus.model_validate(rules), discovered) == devices
+
+
+def test_what_is_shared_and_is_no_device_here() -> None:
+    rules = Gpus.model_validate({"share": {B: 2, "GPU-typo": 2, "all": 3}})
+    assert unshared(rules, (Device(A), Device(B))) == ("GPU-typo", "all")
 
 
 @pytest.mark.parametrize(
