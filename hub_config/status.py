@@ -47,6 +47,8 @@ def describe(reading: Reading, known: Known) -> dict[str, Any]:
             "driver": sight.driver,
             "trouble": sight.trouble,
             "unshared": list(known.unshared),
+            "seen": [each.id for each in sight.seen],
+            "parts": dict(sight.parts),
         },
         "devices": [device_facts(each, sight) for each in known.devices],
         "queue": [
@@ -74,7 +76,9 @@ def device_facts(device: Device, sight: Sight) -> dict[str, Any]:
         "driver": sight.driver,
         "healthy": device.healthy,
         "used_by_others": device.used_by_others,
-        "why": why or (messages.USED_BY_OTHERS if device.used_by_others else ""),
+        "why": why
+        or (messages.USED_BY_OTHERS if device.used_by_others else "")
+        or messages.overlapped(device.overlaps),
     }
 
 

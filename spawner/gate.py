@@ -26,7 +26,7 @@ from spawner.admission import (
     tightest,
 )
 from spawner.capacity import Facts, capacity
-from spawner.devices import Device, drained, kept_back
+from spawner.devices import Device, chosen, kept_back, places
 from spawner.lease import Granted, Scene
 from spawner.offer import Shares, session_lengths
 from spawner.options import MEMORY_FITTING_BYTES, Choice, choose
@@ -70,6 +70,7 @@ class Look:
     def __init__(self, desk: "Desk", config: "Config") -> None:
         """Look at the clock and the devices; at the machine when it is first needed."""
         self.config, self.moment = config, datetime.now().astimezone()
+        self.sight = desk.sight
         self.devices = desk.devices(config.gpus)
         self._machine = desk.machine
         self._facts: Facts | None = None
@@ -79,18 +80,21 @@ class Look:
         if self._facts is None:
             containers = [run.container for run in records.runs if run.container]
             self._facts = self._machine.look(containers)
-        places = sum(each.places for each in self.devices)
-        return replace(capacity(self.config.host, self._facts), gpus=places)
+        there = places(self.standing(records), _taken(records))
+        return replace(capacity(self.config.host, self._facts), gpus=there)
+
+    def standing(self, records: Records) -> tuple[Device, ...]:
+        """Return the devices as open runs and admins leave them for others."""
+        return scenes.standing(self.devices, records, self.sight)
 
     def kept_back(self, records: Records) -> InUse:
         """Return the free places of devices that get no new lease, as if somebody had them."""
-        devices = drained(self.devices, {each.device for each in records.drains})
-        taken = [each for run in records.runs for each in run.devices]
-        return InUse(NOBODY, frozenset(), 0, 0, 0, gpus=kept_back(devices, taken))
+        free = kept_back(self.standing(records), _taken(records))
+        return InUse(NOBODY, frozenset(), 0, 0, 0, gpus=free)
 
     def scene(self, records: Records) -> Scene:
         """Return what the queue decides on. Raises MachineUnknownError."""
-        stock = Stock(self.devices, self.room(records))
+        stock = Stock(self.devices, self.room(records), self.sight)
         return scenes.scene(self.config, stock, records, self.whole, self.moment)
 
     def whole(self, run: Run) -> Quota:
@@ -225,6 +229,9 @@ class Gate:
             ends_at=None if session is None else began + timedelta(seconds=session),
             chosen_seconds=chosen_seconds(wanted, self.entitlement),
             devices=granted.devices,
+            alone=frozenset(
+                each.id for each in chosen(self.devices, granted.devices) if each.places == 1
+            ),
             late=granted.late,
             offered=began if waited and not start.looked_at else None,
         )
@@ -245,6 +252,11 @@ class Gate:
                 self._look.room(records),
             )
         )
+
+
+def _taken(records: Records) -> list[str]:
+    """Return the devices that open runs have, one that several have several times."""
+    return [each for run in records.runs for each in run.devices]
 
 
 def _joined(tickets: Sequence[Waiting], mine: Waiting) -> list[Waiting]:

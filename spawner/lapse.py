@@ -26,14 +26,16 @@ def over(scene: Scene, now: float) -> list[Lease]:
     found = [each for each in scene.leases if each.due is not None and each.due <= now]
     if not scene.rules.soft_limit:
         return found
-    leasable = {each.id for each in scene.devices if each.leasable}
+    # What is a part of a device, or the whole of it, keeps that from others.
+    useful = {each.id for each in scene.devices if each.leasable}
+    useful |= {held for each in scene.devices for held in each.overlaps}
     wanted, back = _wanted(scene), []
     for lease in sorted(found, key=lambda each: each.since):
         if not lease.devices:
             back.append(lease)
-        elif wanted > 0 and not leasable.isdisjoint(lease.devices):
+        elif wanted > 0 and not useful.isdisjoint(lease.devices):
             back.append(lease)
-            wanted -= len(leasable.intersection(lease.devices))
+            wanted -= len(useful.intersection(lease.devices))
     return back
 
 

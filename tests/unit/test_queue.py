@@ -268,6 +268,14 @@ def test_a_device_is_kept_for_a_while_when_others_wait() -> None:
     assert unclaimed(replace(found, tickets=[wants("dan", 0)]), NOW) == []
 
 
+def test_who_has_a_part_of_what_is_waited_for_gives_it_back() -> None:
+    lease = has("ada", "MIG-1", due=NOW)
+    cut = Device("GPU-a", overlaps=frozenset({"MIG-1"}))
+    found = replace(scene(lease, tickets=[wants("cyd")]), devices=(cut,))
+    assert over(found, NOW) == [lease]
+    assert over(replace(found, devices=(Device("GPU-a"),)), NOW) == []
+
+
 @pytest.mark.parametrize(
     ("soft", "tickets", "expected"),
     [
