@@ -15,7 +15,13 @@ CONDITIONS = ("days", "hours", "since", "until")
 
 def contradictions(config: Config, document: Document) -> list[Problem]:
     """Return all such problems, each at its place."""
-    found = [*_images(config), *_totals(config), *_schedules(config), *_shared(config)]
+    found = [
+        *_images(config),
+        *_totals(config),
+        *_schedules(config),
+        *_devices(config),
+        *_shared(config),
+    ]
     return [Problem(document.value_at(path), path, text) for path, text in found]
 
 
@@ -45,6 +51,14 @@ def _compared(path: Path) -> tuple[Path, ...]:
 def _is_part(first: Path, second: Path) -> bool:
     """Say whether one of them lies within the other."""
     return all(one == other for one, other in zip(first, second, strict=False))
+
+
+def _devices(config: Config) -> Iterator[tuple[Path, str]]:
+    """Yield GPUs that are listed twice: two people would get the same."""
+    for index, each in enumerate(config.gpus.devices):
+        if each in config.gpus.devices[:index]:
+            text = f"{quoted(each)} stands here twice; remove one of them"
+            yield ("gpus", "devices", index), text
 
 
 def _images(config: Config) -> Iterator[tuple[Path, str]]:

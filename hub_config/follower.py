@@ -45,9 +45,9 @@ class Follower:
 
     def _write_status(self) -> None:
         """Write what `labhub status` tells, when it is something new."""
-        devices = self._desk.devices(self._live.config.gpus)
-        desk = self._desk
-        known = Known(desk.trouble, desk.late, devices, desk.sight, desk.room.places)
+        desk, rules = self._desk, self._live.config.gpus
+        devices, unshared = desk.devices(rules), desk.unshared(rules)
+        known = Known(desk.trouble, desk.late, devices, desk.sight, desk.room.places, unshared)
         facts = describe(self._live.reading, known)
         if facts != self._status:
             write_status(self._desk.lab.state_dir, facts)

@@ -20,7 +20,7 @@ from spawner.desk import Desk
 from spawner.gate import records_of
 from spawner.messages import leases as messages
 from spawner.orders import ORDERS
-from spawner.scene import Records
+from spawner.scene import Records, standing
 from spawner.store import Ledger
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class _Facts:
     async def facts(self) -> dict[str, Any]:
         """Return all of it, as JSON has it."""
         records = await self.ledger(lambda ledger: records_of(ledger, self.desk))
-        found = self.desk.devices(self.lab_config().gpus)
-        told = [device_facts(each, self.desk.sight) for each in found]
+        sight = self.desk.sight
+        found = standing(self.desk.devices(self.lab_config().gpus), records, sight)
+        told = [device_facts(each, sight) for each in found]
         return {
             "devices": board.devices(found, records, told),
             "queue": board.queue(records.tickets, self.desk.room.places),

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hub_config.schema_base import Section
-from hub_config.values import Wait, Word, Words
+from hub_config.values import Devices, Wait, Word
 
 HOUR_SECONDS = 3600
 
@@ -13,7 +13,7 @@ HOUR_SECONDS = 3600
 class Gpus(Section):
     """The machine's GPUs, and the queue for them and for memory."""
 
-    devices: Words = Field(
+    devices: Devices = Field(
         (),
         description="The UUIDs of the GPUs to give out, as `nvidia-smi -L` prints them. Without "
         "them all are given out that NVIDIA's driver shows, in MIG mode the slices in place of the "

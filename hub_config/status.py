@@ -29,6 +29,7 @@ class Known:
     devices: Sequence[Device] = ()
     sight: Sight = NOTHING
     places: Mapping[Holder, Place] = field(default_factory=dict)
+    unshared: Sequence[str] = ()
 
 
 def describe(reading: Reading, known: Known) -> dict[str, Any]:
@@ -42,7 +43,13 @@ def describe(reading: Reading, known: Known) -> dict[str, Any]:
             "waits": list(reading.waits),
         },
         "engine": {"answers": not trouble, "trouble": trouble},
-        "gpus": {"driver": sight.driver, "trouble": sight.trouble},
+        "gpus": {
+            "driver": sight.driver,
+            "trouble": sight.trouble,
+            "unshared": list(known.unshared),
+            "seen": [each.id for each in sight.seen],
+            "parts": dict(sight.parts),
+        },
         "devices": [device_facts(each, sight) for each in known.devices],
         "queue": [
             {**holder._asdict(), "position": place.position, "eta": place.moment}
@@ -69,7 +76,9 @@ def device_facts(device: Device, sight: Sight) -> dict[str, Any]:
         "driver": sight.driver,
         "healthy": device.healthy,
         "used_by_others": device.used_by_others,
-        "why": why or (messages.USED_BY_OTHERS if device.used_by_others else ""),
+        "why": why
+        or (messages.USED_BY_OTHERS if device.used_by_others else "")
+        or messages.overlapped(device.overlaps),
     }
 
 

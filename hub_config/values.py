@@ -39,6 +39,8 @@ _REFERENCE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _REFERENCE_LENGTH_MAX = 255
+# What names one device, as `nvidia-smi -L` does, and never a number or `all`.
+_DEVICE = r"(?:GPU|MIG)-[0-9A-Za-z][0-9A-Za-z-]*(?:/\d+/\d+)?"
 _PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)+")
 _PATH_LENGTH_MAX = 200
 # Mounting a volume over one of these would break the image or the server in it.
@@ -80,6 +82,17 @@ def check_reference(text: str) -> str:
         raise ValueError(
             f"{quoted(text)} is not an image name; write one like "
             "tensorflow/tensorflow:2.9.0-gpu-jupyter"
+        )
+    return text
+
+
+def check_device(text: str) -> str:
+    """Check the UUID of one GPU, or of one slice."""
+    is_part = "/" in text
+    if re.fullmatch(_DEVICE, text) is None or is_part != text.startswith("MIG-GPU-"):
+        raise ValueError(
+            f"{quoted(text)} does not name one GPU; write a UUID that nvidia-smi -L prints, like "
+            "GPU-5a1b… or MIG-7c2d…"
         )
     return text
 
@@ -239,6 +252,8 @@ Title = Annotated[
     str, AfterValidator(_check_not_empty), AfterValidator(_check_text(TITLE_LENGTH_MAX))
 ]
 Words = Annotated[tuple[Word, ...], Field(strict=False)]
+Device = Annotated[str, AfterValidator(check_device), _text_like(f"^{_DEVICE}$")]
+Devices = Annotated[tuple[Device, ...], Field(strict=False)]
 Reference = Annotated[str, AfterValidator(check_reference)]
 ContainerPath = Annotated[str, AfterValidator(check_path)]
 HostPath = Annotated[str, AfterValidator(check_host_path)]

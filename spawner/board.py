@@ -33,6 +33,7 @@ def devices(
             "healthy": each.healthy,
             "seen": each.id in known,
             "used_by_others": each.used_by_others,
+            "overlaps": sorted(each.overlaps),
             "draining": each.draining or each.id in drains,
             "drained_by": drains[each.id].actor if each.id in drains else "",
             "leases": [lease(run) for run in records.runs if each.id in run.devices],

@@ -112,6 +112,7 @@ def run_label(server: Server) -> str:
     kept = {
         "gpus": quota.gpus,
         "devices": [each.id for each in server.devices],
+        "alone": [each.id for each in server.devices if each.places == 1],
         "groups": sorted(server.groups),
         "session_seconds": quota.session_seconds,
         "idle_seconds": quota.idle_seconds,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from auth.accounts import AccountBook
 from hub_config.instance import Instance
 from spawner.container import identity_labels
-from spawner.devices import Device, inventory
+from spawner.devices import Device, inventory, unshared
 from spawner.ends import Ends
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
@@ -87,6 +87,11 @@ class Desk:
     def devices(self, rules: "Gpus") -> tuple[Device, ...]:
         """Return the GPUs that servers can get here."""
         return inventory(rules, self.discovered or (), self.sight.seen)
+
+    def unshared(self, rules: "Gpus") -> tuple[str, ...]:
+        """Return what is to be shared and is no GPU here, once somebody told which there are."""
+        found = self.devices(rules)
+        return unshared(rules, found) if found or self.discovered is not None else ()
 
     async def discover(self) -> None:
         """Ask the engine which GPUs there are; while it does not tell, those of before are."""

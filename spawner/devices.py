@@ -10,7 +10,8 @@
 
 A device is taken as long as an open run has it: from before its container exists until its end is
 proven. Unknown is not gone: a device that is not seen any more is given to nobody, and stays with
-who has it.
+who has it. So does what it is made of: a container keeps its way to a slice, or to a whole GPU,
+when an admin cuts the GPU anew meanwhile, and a program that rests is seen by no driver.
 """
 
 import re
@@ -20,12 +21,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spawner.gpu_readings import Cause, Health
-from spawner.gpu_view import Seen
+from spawner.gpu_view import Seen, Sight
 
 if TYPE_CHECKING:
     from hub_config.schema_gpus import Gpus
 
 CDI = re.compile(r"nvidia\.com/gpu=((?:GPU|MIG)-[0-9A-Za-z-]+(?:/\d+/\d+)?)")
+# Before R470 a slice's name said which GPU it is a part of.
+_OLD_SLICE = re.compile(r"MIG-(GPU-[0-9A-Za-z-]+)/\d+/\d+")
 CACHE_BYTES = 4 * 1024**3
 
 
@@ -34,7 +37,8 @@ class Device:
     """One GPU, or one slice of one. `places`: how many servers may have it at once.
 
     One that is not healthy, is drained before maintenance, or is used by a program that is no
-    server of ours gets no new lease; leases on it go on.
+    server of ours gets no new lease; leases on it go on. `overlaps`: others that are held, and of
+    which it is a part, or that are parts of it.
     """
 
     id: str
@@ -43,11 +47,17 @@ class Device:
     healthy: bool = True
     draining: bool = False
     used_by_others: bool = False
+    overlaps: frozenset[str] = frozenset()
+
+    @property
+    def lendable(self) -> bool:
+        """Return whether nothing but our own servers keeps it from a new lease."""
+        return self.healthy and not self.draining and not self.used_by_others
 
     @property
     def leasable(self) -> bool:
         """Return whether a new lease may name it."""
-        return self.healthy and not self.draining and not self.used_by_others
+        return self.lendable and not self.overlaps
 
 
 def inventory(
@@ -61,7 +71,7 @@ def inventory(
     """
     found = sorted({match[1] for name in discovered if (match := CDI.fullmatch(name))})
     shown = {each.id: each for each in seen}
-    ids = rules.devices or sorted(shown) or found
+    ids = dict.fromkeys(rules.devices or sorted(shown) or found)
     missing = Seen("", health=Health(Cause.LOST)) if shown else Seen("")
     return tuple(
         Device(
@@ -73,6 +83,68 @@ def inventory(
         )
         for each in ids
     )
+
+
+def unshared(rules: "Gpus", devices: Iterable[Device]) -> tuple[str, ...]:
+    """Return what `gpus.share` names and is none of the devices: nothing is shared by it."""
+    known = {each.id for each in devices}
+    return tuple(each for each in rules.share if each not in known)
+
+
+def as_held(
+    devices: Iterable[Device], held: Collection[str], alone: Collection[str], sight: Sight
+) -> tuple[Device, ...]:
+    """Return the devices as those leave them that are `held`: `alone` was promised for some."""
+    cut = _Cut(held, sight)
+
+    def left(device: Device) -> Device:
+        places = 1 if device.id in alone else device.places
+        overlaps = cut.overlaps(device.id)
+        if places == device.places and overlaps == device.overlaps:
+            return device
+        return replace(device, places=places, overlaps=overlaps)
+
+    return tuple(map(left, devices))
+
+
+class _Cut:
+    """What is held of GPUs that are, or were, cut into slices."""
+
+    def __init__(self, held: Collection[str], sight: Sight) -> None:
+        self._held, self._parts = frozenset(held), sight.parts
+        self._shown = {each.id for each in sight.seen}
+        # By GPU: the slices of it that are held, and those among them that it does not have now.
+        self._slices: dict[str, set[str]] = {}
+        self._former: dict[str, set[str]] = {}
+        for each in self._held:
+            if _is_slice(each):
+                whole = self._whole_of(each)
+                self._slices.setdefault(whole, set()).add(each)
+                if self._shown and each not in self._shown:
+                    self._former.setdefault(whole, set()).add(each)
+
+    def overlaps(self, device: str) -> frozenset[str]:
+        """Return what is held and may be a part of this device, or the whole of it.
+
+        Where a slice was, others may be now, larger ones among them. If nobody knows any more which
+        GPU a slice was a part of, it may be any that the driver shows.
+        """
+        whole = self._whole_of(device)
+        found = self._slices.get(device, set()) | ({whole} & self._held)
+        if whole:
+            found |= self._former.get(whole, set())
+        if device in self._shown:
+            found |= self._former.get("", set())
+        return frozenset(found - {device})
+
+    def _whole_of(self, device: str) -> str:
+        """Return the GPU of a slice, "" where that is not known, and for a whole GPU."""
+        old = _OLD_SLICE.fullmatch(device)
+        return self._parts.get(device, old[1] if old else "")
+
+
+def _is_slice(device: str) -> bool:
+    return device.startswith("MIG-")
 
 
 def kept_back(devices: Iterable[Device], taken: Iterable[str]) -> int:

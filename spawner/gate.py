@@ -26,7 +26,7 @@ from spawner.admission import (
     tightest,
 )
 from spawner.capacity import Facts, capacity
-from spawner.devices import Device, drained, kept_back
+from spawner.devices import Device, chosen, kept_back
 from spawner.lease import Granted, Scene
 from spawner.offer import Shares, session_lengths
 from spawner.options import MEMORY_FITTING_BYTES, Choice, choose
@@ -69,6 +69,7 @@ class Look:
     def __init__(self, desk: "Desk", config: "Config") -> None:
         """Look at the clock and the devices; at the machine when it is first needed."""
         self.config, self.moment = config, datetime.now().astimezone()
+        self.sight = desk.sight
         self.devices = desk.devices(config.gpus)
         self._machine = desk.machine
         self._facts: Facts | None = None
@@ -80,6 +81,10 @@ class Look:
             self._facts = self._machine.look(containers)
         return capacity(self.config.host, self._facts)
 
+    def standing(self, records: Records) -> tuple[Device, ...]:
+        """Return the devices as open runs and admins leave them for others."""
+        return scenes.standing(self.devices, records, self.sight)
+
     def gpus(self, records: Records, holder: Holder) -> Pot:
         """Return the places on devices, and how many of them a new server of this holder lacks.
 
@@ -87,7 +92,7 @@ class Look:
         share it from now on, takes nothing of the others. The free places of a device that gets no
         new lease are as if somebody had them.
         """
-        devices = drained(self.devices, {each.device for each in records.drains})
+        devices = self.standing(records)
         others = (run for run in records.runs if run.holder != holder)
         used = Counter(each for run in others for each in run.devices)
         lent = sum(min(each.places, used[each.id]) for each in devices)
@@ -96,7 +101,7 @@ class Look:
 
     def scene(self, records: Records) -> Scene:
         """Return what the queue decides on. Raises MachineUnknownError."""
-        stock = Stock(self.devices, self.room(records))
+        stock = Stock(self.devices, self.room(records), self.sight)
         return scenes.scene(self.config, stock, records, self.whole, self.moment)
 
     def whole(self, run: Run) -> Quota:
@@ -233,6 +238,9 @@ class Gate:
             ends_at=None if session is None else began + timedelta(seconds=session),
             chosen_seconds=chosen_seconds(wanted, self.entitlement),
             devices=granted.devices,
+            alone=frozenset(
+                each.id for each in chosen(self.devices, granted.devices) if each.places == 1
+            ),
             late=granted.late,
             offered=began if waited and not start.looked_at else None,
         )

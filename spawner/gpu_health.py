@@ -5,7 +5,8 @@
     xid     the driver reported an error of the GPU itself, not of a program on it
 
 A GPU in quarantine keeps the servers that it has and gets no new ones, until three probes in a row
-found nothing wrong. One that is not seen is not gone: it stays, as it was when last seen.
+found nothing wrong. One that is not seen is not gone: it stays, as it was when last seen. Slices
+that a GPU does not have any more are remembered with it: somebody may still have one.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from typing import Final
 from spawner.gpu_readings import WELL, Cause, Gpu, Health, Reading
 
 GOOD_PROBES: Final = 3
+# Seven at most are there at once.
+MOST_FORMER: Final = 256
 # Errors of programs. ref: NVIDIA's list of Xid errors; k8s-device-plugin ignores the same ones
 OF_PROGRAMS: Final = frozenset({13, 31, 43, 45, 68, 109})
 
@@ -59,7 +62,16 @@ def _probed(before: Gpu | None, probe: Gpu) -> Gpu:
     health = judge(before.health if before is not None else WELL, probe)
     if probe.is_lost and before is not None:
         return replace(_silent(before), is_lost=True, xids=probe.xids, health=health)
-    return replace(probe, health=health)
+    return replace(probe, health=health, former_slices=_former(before, probe))
+
+
+def _former(before: Gpu | None, probe: Gpu) -> tuple[str, ...]:
+    """Return the slices that a GPU once had and has not now."""
+    if before is None:
+        return probe.former_slices
+    now = {each.uuid for each in probe.slices}
+    ever = dict.fromkeys((*before.former_slices, *(each.uuid for each in before.slices)))
+    return tuple(each for each in ever if each not in now)[-MOST_FORMER:]
 
 
 def _vanished(before: Gpu) -> Gpu:

@@ -73,6 +73,7 @@ class Gpu:
     """A GPU. `is_lost`: the driver knows it and cannot reach it. `xids`: new errors, by number.
 
     `ecc_errors` are those that its memory had since the last reset and could not correct.
+    `former_slices` are the UUIDs of slices that it once had, the last one at the end.
     """
 
     uuid: str
@@ -88,6 +89,7 @@ class Gpu:
     slices: tuple[Slice, ...] = ()
     processes: tuple[Process, ...] = ()
     health: Health = WELL
+    former_slices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ def _reading(facts: Mapping[str, Any]) -> Reading:
 
 
 def _gpu(facts: Mapping[str, Any]) -> Gpu:
+    # An older monitor did not know them.
+    facts = {"former_slices": [], **facts}
     _only(facts, Gpu)
     return Gpu(
         uuid=_text(facts["uuid"]),
@@ -155,6 +159,7 @@ def _gpu(facts: Mapping[str, Any]) -> Gpu:
         slices=tuple(_slice(_object(each)) for each in _list(facts["slices"])),
         processes=_processes(facts["processes"]),
         health=_health(_object(facts["health"])),
+        former_slices=tuple(_text(each) for each in _list(facts["former_slices"])),
     )
 
 

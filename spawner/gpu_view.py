@@ -8,11 +8,12 @@
     old                a report gets old when the monitor writes no other: what it says stays, and
                        nothing new is believed
 
-In MIG mode the slices are given out, and nobody knows how busy they are.
+In MIG mode the slices are given out, and nobody knows how busy they are. Of which GPU a slice is a
+part stays known when that was cut anew.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spawner.gpu_readings import WELL, Gpu, Health, Process, Report
@@ -43,16 +44,29 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """All that can be given out. `trouble` is why it may not be true any more, "" when it is."""
+    """All that can be given out. `trouble` is why it may not be true any more, "" when it is.
+
+    `parts` are the slices that there are or once were, each with the UUID of its GPU.
+    """
 
     seen: tuple[Seen, ...] = ()
     driver: str = ""
     trouble: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def seen(report: Report, grants: Grants) -> tuple[Seen, ...]:
     """Return the devices of a report; `grants` are the devices that our containers have."""
     return tuple(each for gpu in report.reading.gpus for each in _units(gpu, grants))
+
+
+def parts(report: Report) -> dict[str, str]:
+    """Return the GPU of each slice that there is, or once was."""
+    return {
+        uuid: gpu.uuid
+        for gpu in report.reading.gpus
+        for uuid in (*gpu.former_slices, *(each.uuid for each in gpu.slices))
+    }
 
 
 def containers(report: Report) -> frozenset[str]:

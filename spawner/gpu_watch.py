@@ -17,7 +17,7 @@ from spawner import metrics
 from spawner.engine_errors import EngineError
 from spawner.gpu_monitor import FILE, read
 from spawner.gpu_readings import Report, UnreadableError
-from spawner.gpu_view import Sight, computing, containers, is_old, seen
+from spawner.gpu_view import Sight, computing, containers, is_old, parts, seen
 from spawner.messages import devices as messages
 from spawner.recall import run_of
 
@@ -146,7 +146,8 @@ class GpuWatch:
             trouble = messages.report_is_old(moment)
         elif not trouble and reading.trouble:
             trouble = messages.driver_is_silent(reading.trouble)
-        sight = Sight(seen(self._report, self._grants), reading.driver, trouble)
+        found = seen(self._report, self._grants)
+        sight = Sight(found, reading.driver, trouble, parts(self._report))
         if bool(trouble) != bool(self._desk.sight.trouble):
             log.warning("%s", trouble or "What is said of the GPUs is true of this moment again.")
         self._desk.sight = sight

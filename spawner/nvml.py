@@ -30,6 +30,8 @@ UNKNOWN = (
     pynvml.NVMLError_NoPermission,
     pynvml.NVMLError_InvalidArgument,
 )
+# What says that there is nothing of what was asked for. Any other error leaves that open.
+NONE = (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound)
 FAILED = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
 MOST_EVENTS = 1000
 
@@ -104,7 +106,7 @@ class Nvml:
 
     def _whole(self, uuid: str, handle: object, memory: "_Memory", xids: tuple[int, ...]) -> Gpu:
         load = _number(pynvml.nvmlDeviceGetUtilizationRates, handle)
-        mode = _number(pynvml.nvmlDeviceGetMigMode, handle)
+        mode = _if_any(pynvml.nvmlDeviceGetMigMode, handle)
         is_mig = mode is not None and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE
         return Gpu(
             uuid=uuid,
@@ -117,7 +119,7 @@ class Nvml:
             is_mig=is_mig,
             xids=xids,
             slices=tuple(_slices(handle)) if is_mig else (),
-            processes=_processes(handle, self._busy(uuid, handle)),
+            processes=_processes(handle, self._busy(uuid, handle), is_mig=is_mig),
         )
 
     def _busy(self, uuid: str, handle: object) -> dict[int, int] | None:
@@ -180,15 +182,14 @@ def _handles() -> Iterator[tuple[str, Any]]:
 
 def _slices(gpu: object) -> Iterator[Slice]:
     """Yield the slices of a GPU as they are now; the numbers of some places are empty."""
-    for index in range(_number(pynvml.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
+    for index in range(_if_any(pynvml.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
         try:
             handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index)
-            uuid = pynvml.nvmlDeviceGetUUID(handle)
-        except FAILED:
+        except pynvml.NVMLError_NotFound:
             continue
         memory = _or_none(_memory, handle) or _Memory()
         yield Slice(
-            uuid=uuid,
+            uuid=pynvml.nvmlDeviceGetUUID(handle),
             model=_or_none(pynvml.nvmlDeviceGetName, handle) or "",
             memory_bytes=memory.total,
             used_bytes=memory.used,
@@ -196,15 +197,34 @@ def _slices(gpu: object) -> Iterator[Slice]:
         )
 
 
-def _processes(handle: object, busy: dict[int, int] | None) -> tuple[Process, ...]:
-    """Return the programs that compute there, as far as the driver tells."""
-    found = _or_none(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
-    if found is None:
-        found = _or_none(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle) or ()
+def _processes(
+    handle: object, busy: dict[int, int] | None, *, is_mig: bool = False
+) -> tuple[Process, ...]:
+    """Return the programs that compute or draw there, each once.
+
+    Of a GPU in MIG mode only who has every right is told of all; its slices tell of their own.
+    """
+    try:
+        found = [*_running("Compute", handle), *_running("Graphics", handle)]
+    except pynvml.NVMLError_NoPermission:
+        if not is_mig:
+            raise
+        found = []
+    once = {each.pid: each for each in reversed(found)}
     return tuple(
         Process(each.pid, each.usedGpuMemory, None if busy is None else busy.get(each.pid, 0))
-        for each in found
+        for each in reversed(once.values())
     )
+
+
+def _running(kind: str, handle: object) -> list[Any]:
+    """Return the programs of one kind; older drivers know only an older way of asking."""
+    for version in ("v3", "v2"):
+        ask = getattr(pynvml, f"nvmlDeviceGet{kind}RunningProcesses_{version}")
+        found: list[Any] | None = _if_any(ask, handle)
+        if found is not None:
+            return found
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +255,17 @@ def _number(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: A
     except LOST:
         raise
     except FAILED:
+        return None
+
+
+def _if_any(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - untyped
+    """Return what a function says, None where there is no such thing; raises any other error.
+
+    A GPU whose slices or programs are not told is not known: it must not look free.
+    """
+    try:
+        return function(*arguments)
+    except NONE:
         return None
 
 

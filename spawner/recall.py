@@ -39,6 +39,7 @@ def run_of(state: Container, now: datetime) -> Run:
         shm_bytes=_count(state.made.host_config, "ShmSize") or 0,
         groups=_words(kept, "groups"),
         devices=tuple(sorted(_words(kept, "devices"))),
+        alone=_words(kept, "alone"),
         session_seconds=session,
         idle_seconds=_count(kept, "idle_seconds"),
         extend_seconds=_count(kept, "extend_seconds"),

@@ -38,7 +38,9 @@ class _Stock:
         """Begin with what no lease has."""
         self._most = scene.caps
         self._left = dict(scene.caps)
-        self._places = {each.id: each.places for each in scene.devices if each.leasable}
+        self._places = {each.id: each.places for each in scene.devices if each.lendable}
+        # What has to end, besides, before a device is free: what is cut out of it, or it out of.
+        self._over = {each.id: set(each.overlaps) for each in scene.devices if each.lendable}
         for lease in scene.leases:
             self._count(lease, -1)
 
@@ -54,24 +56,30 @@ class _Stock:
         """
         if short := self._short(ticket):
             return next((each for each in leases if any(map(each.draws.get, short))), None)
-        if ticket.wanted <= sum(free > 0 for free in self._places.values()):
+        full = {device for device in self._places if self._free(device) <= 0}
+        if ticket.wanted <= len(self._places) - len(full):
             return None
-        full = {device for device, free in self._places.items() if free <= 0}
+        full |= {held for device in full for held in self._over[device]}
         return next((each for each in leases if not full.isdisjoint(each.devices)), None)
 
     def give_back(self, lease: Lease) -> None:
         """Count what a lease has as free."""
         self._count(lease, 1)
+        for held in self._over.values():
+            held.difference_update(lease.devices)
 
     def take(self, ticket: Ticket) -> None:
         """Keep for a ticket what it needs; who is short of more than devices lets others by."""
         if self._short(ticket):
             return
-        free = sorted((n, each) for each, n in self._places.items() if n > 0)
+        free = sorted((n, each) for each in self._places if (n := self._free(each)) > 0)
         for _, device in free[-ticket.wanted :] if ticket.wanted else ():
             self._places[device] -= 1
         for key in ticket.draws.keys() & self._left.keys():
             self._left[key] -= ticket.draws[key]
+
+    def _free(self, device: str) -> int:
+        return 0 if self._over[device] else self._places[device]
 
     def _short(self, ticket: Ticket) -> list[tuple[str, str]]:
         """Return what is not left for a ticket, besides devices."""

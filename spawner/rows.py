@@ -113,7 +113,8 @@ def row_of_run(run: Run) -> dict[str, Any]:
         "actor": run.actor,
         "gpus": run.gpus,
         "shm_bytes": run.shm_bytes,
-        "devices": list(run.devices),
+        # Whether it has each alone; an older labhub wrote a list, and reads this as one.
+        "devices": {each: each in run.alone for each in run.devices},
         "late": run.late,
         "offered": utc_or_never(run.offered),
         **size_of_run(run),
@@ -164,6 +165,7 @@ def run_of_row(row: Mapping[str, Any]) -> Run:
         shm_bytes=row["shm_bytes"],
         groups=frozenset(row["groups"]),
         devices=tuple(row["devices"]),
+        alone=_alone(row["devices"]),
         late=row["late"],
         offered=moment_or_never(row["offered"]),
         session_seconds=row["session_seconds"],
@@ -177,6 +179,12 @@ def run_of_row(row: Mapping[str, Any]) -> Run:
         warned_at=moment_or_never(row["warned_at"]),
         spent=_spent_of_json(row["spent"]),
     )
+
+
+def _alone(devices: dict[str, bool] | list[str]) -> frozenset[str]:
+    """Return the devices that were noted as one run's alone; a list does not tell."""
+    noted = devices if isinstance(devices, dict) else {}
+    return frozenset(each for each, is_alone in noted.items() if is_alone)
 
 
 def row_of_receipt(receipt: Receipt) -> dict[str, Any]:

@@ -75,7 +75,8 @@ class Run:
     `groups` are the holder's when it began. No server has 0 cpus or 0 pids: there, it was begun by
     a labhub that did not note them. None of seconds is no limit, None of times is never.
 
-    `devices` are the UUIDs of its GPUs: they are nobody else's until the run has a receipt. `late`:
+    `devices` are the UUIDs of its GPUs: they are its own until the run has a receipt, those of them
+    that are in `alone` nobody else's, whatever the file says of sharing by then. `late`:
     it waited so long that its turn was overdue. `offered`: nobody was there when its turn came, and
     since then it is kept for the person; None when they came.
 
@@ -111,6 +112,7 @@ class Run:
     late: bool = False
     offered: datetime | None = None
     spent: Spent | None = None
+    alone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

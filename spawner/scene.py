@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spawner.admission import GPUS, MEASURES, InUse, Room, caps, counted
-from spawner.devices import Device, drained
+from spawner.devices import Device, as_held, drained
+from spawner.gpu_view import Sight
 from spawner.lease import Draws, Lease, Scene, Ticket, rules
 from spawner.memo import Memo
 from spawner.quota import Quota, priority, totals
@@ -46,10 +47,19 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What the machine has for servers."""
+    """What the machine has for servers, and what the driver shows of its GPUs."""
 
     devices: Sequence[Device]
     room: Room
+    sight: Sight = field(default_factory=Sight)
+
+
+def standing(devices: Sequence[Device], records: Records, sight: Sight) -> tuple[Device, ...]:
+    """Return the devices as open runs and admins leave them for others."""
+    held = {each for run in records.runs for each in run.devices}
+    alone = {each for run in records.runs for each in run.alone}
+    drains = {each.device for each in records.drains}
+    return drained(as_held(devices, held, alone, sight), drains)
 
 
 def uses(records: Records, whole: Callable[[Run], Quota]) -> list[InUse]:
@@ -84,7 +94,7 @@ def scene(
     priorities = {groups: priority(config, groups, moment) for groups in of_groups}
     return Scene(
         rules=rules(config.gpus),
-        devices=drained(stock.devices, {each.device for each in records.drains}),
+        devices=standing(stock.devices, records, stock.sight),
         leases=records.known.leases.all(
             records.runs,
             (names, again, _unnoted(records, whole)),

@@ -1,5 +1,6 @@
 """Every sentence about the machine's GPUs themselves, for admins. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from spawner.gpu_health import GOOD_PROBES
@@ -47,6 +48,25 @@ def in_quarantine(count: int) -> str:
 def report_is_unreadable(why: str) -> str:
     """Say that the monitor wrote what the hub cannot read."""
     return f"What the GPU monitor wrote cannot be read ({short(why)}): run deploy/up again."
+
+
+def overlapped(held: Iterable[str]) -> str:
+    """Say what of a device, or around it, somebody has; "" for nothing."""
+    ids = ", ".join(sorted(held))
+    return (
+        f"A server has {ids}, which is a part of it, or was until it was cut anew, or the whole; "
+        "it is free when that server has ended."
+        if ids
+        else ""
+    )
+
+
+def unshared(device: str) -> str:
+    """Say that what is to be shared is no device here."""
+    return (
+        f"gpus.share names {short(device)}, and no GPU here has this UUID, so nothing is shared by "
+        "it; compare it with the list above."
+    )
 
 
 def driver_is_silent(why: str) -> str:

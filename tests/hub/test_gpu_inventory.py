@@ -206,6 +206,59 @@ def test_slices_are_given_out_in_the_place_of_the_whole(
     assert sorted(given(fake_engine, "ada") + given(fake_engine, "bob")) == slices
 
 
+def ids(lab: Lab) -> set[str]:
+    return {each["id"] for each in devices(lab)}
+
+
+def test_a_gpu_of_which_somebody_has_a_slice_goes_to_nobody_when_it_is_whole_again(
+    lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
+) -> None:
+    first, second, third = (f"MIG-{number}-0000" for number in range(3))
+    machine.driver.says(gpu(A), f"mig {A}", mig_slice(first, A), gpu(B), f"lost {B}")
+    until(lambda: ids(lab) == {first, B})
+    assert start(lab, "ada", gpus=1) == RUNS
+    assert given(fake_engine, "ada") == [first]
+    machine.driver.says(gpu(A), gpu(B), f"lost {B}")
+    until(lambda: ids(lab) == {A, B})
+    assert waits(lab, "bob", gpus=1)
+    told = lab.cli("device", "list")
+    assert f"{A}  0 of 1" in told
+    assert f"{A}: A server has {first}, which is a part of it, or was" in told
+    lab.restart_hub()
+    assert waits(lab, "bob", gpus=1)
+    machine.monitor.end(kill=True)
+    machine.start()
+    assert waits(lab, "bob", gpus=1)
+    parts = [mig_slice(each, A) for each in (second, third)]
+    machine.driver.says(gpu(A), f"mig {A}", *parts, gpu(B), f"lost {B}")  # another partition
+    until(lambda: ids(lab) == {second, third, B})
+    assert waits(lab, "bob", gpus=1)
+    machine.driver.says(gpu(A), f"mig {A}", *parts, gpu(B))
+    until(lambda: device(lab, B)["healthy"])
+    assert start(lab, "bob", gpus=1) == RUNS  # one of another GPU is free all the same
+    assert given(fake_engine, "bob") == [B]
+    lab.api("DELETE", "users/bob/server")
+    lab.api("DELETE", "users/ada/server")
+    until(lambda: start(lab, "bob", gpus=2) == RUNS)
+
+
+def test_slices_of_a_gpu_that_somebody_has_as_a_whole_go_to_nobody(
+    lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
+) -> None:
+    machine.driver.says(gpu(A), gpu(B), f"lost {B}")
+    until(lambda: not device(lab, B)["healthy"])
+    assert start(lab, "ada", gpus=1) == RUNS
+    assert given(fake_engine, "ada") == [A]
+    slices = ["MIG-8-0000", "MIG-9-0000"]
+    parts = [mig_slice(each, A) for each in slices]
+    machine.driver.says(gpu(A), f"mig {A}", *parts, gpu(B), f"lost {B}")
+    until(lambda: ids(lab) == {*slices, B})
+    assert waits(lab, "bob", gpus=1)
+    lab.api("DELETE", "users/ada/server")
+    until(lambda: start(lab, "bob", gpus=2) == RUNS)
+    assert given(fake_engine, "bob") == slices
+
+
 def test_a_monitor_that_hangs_delays_nobody_and_admins_read_it(
     lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
 ) -> None:

@@ -134,6 +134,66 @@ def test_a_gpu_that_falls_off_the_bus_comes_back_after_three_probes(
     assert comes_back(machine, Cause.LOST, 0)
 
 
+@pytest.mark.parametrize("code", [2, 4, 999], ids=["invalid", "forbidden", "unknown error"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nvmlDeviceGetComputeRunningProcesses_v3",
+        "nvmlDeviceGetGraphicsRunningProcesses_v3",
+        "nvmlDeviceGetMigMode",
+    ],
+)
+def test_what_the_driver_does_not_tell_is_not_nothing(
+    machine: GpuMachine, name: str, code: int
+) -> None:
+    says = [gpu(A), f"proc {A} 11 1"]
+    machine.driver.says(*says)
+    machine.start()
+    machine.driver.says(*says, f"answer {name} {code}")
+    machine.until(lambda report: health_of(A)(report) == Health(Cause.LOST))
+    [known] = machine.report().reading.gpus
+    assert (known.is_mig, [each.pid for each in known.processes]) == (False, [11])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "nvmlDeviceGetMigMode 999",
+        "nvmlDeviceGetMaxMigDeviceCount 999",
+        "nvmlDeviceGetMigDeviceHandleByIndex 999",
+        "nvmlDeviceGetComputeRunningProcesses_v3 999",
+    ],
+)
+def test_slices_that_the_driver_does_not_tell_of_stay(machine: GpuMachine, fault: str) -> None:
+    says = [gpu(A), f"mig {A}", mig_slice("MIG-1", A), "proc MIG-1 12 -1"]
+    machine.driver.says(*says)
+    machine.start()
+    [before] = machine.report().reading.gpus
+    machine.driver.says(*says, f"answer {fault}")
+    machine.until(lambda report: health_of(A)(report) == Health(Cause.LOST))
+    [known] = machine.report().reading.gpus
+    assert (known.is_mig, known.slices) == (True, before.slices)
+    assert [each.pid for each in known.slices[0].processes] == [12]
+
+
+def test_who_may_not_see_all_programs_of_a_gpu_sees_those_of_its_slices(
+    machine: GpuMachine,
+) -> None:
+    forbidden = "answer nvmlDeviceGetGraphicsRunningProcesses_v3 4"
+    machine.driver.says(gpu(A), f"mig {A}", forbidden)
+    machine.start()
+    [known] = machine.report().reading.gpus
+    assert (known.health, known.processes) == (WELL, ())
+
+
+def test_programs_that_draw_use_a_gpu_too(machine: GpuMachine) -> None:
+    both = [f"proc {A} 11 150", f"draw {A} 11 150"]
+    machine.driver.says(gpu(A), *both, f"draw {A} 12 4", f"busy {A} 12 3")
+    machine.start()
+    computes, draws = Process(11, 150 * MIB, 0), Process(12, 4 * MIB, 3)
+    assert machine.gpus()[A].processes == (computes, draws)
+
+
 def test_only_the_gpu_that_fell_is_in_quarantine(machine: GpuMachine) -> None:
     machine.driver.says(*EIGHT)
     machine.start()
@@ -255,6 +315,7 @@ ALL = Gpu(A, H100, 3, 80 * GIB, 7 * MIB, 5, 0, processes=(Process(11, MIB, 4),))
         ("nvmlDeviceGetMigMode", {}),
         ("nvmlDeviceGetProcessUtilization", {"processes": (Process(11, MIB),)}),
         ("nvmlDeviceGetComputeRunningProcesses_v3", {"processes": ()}),
+        ("nvmlDeviceGetGraphicsRunningProcesses_v3", {}),
         ("nvmlEventSetCreate", {}),
         ("nvmlDeviceRegisterEvents", {}),
         ("nvmlSystemGetDriverVersion", {}),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from hub_config.status import read_status
 from spawner.runs import Holder, Run
 from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
@@ -198,6 +199,28 @@ def test_several_share_a_device_that_the_file_says_so_of(lab: Lab, fake_engine: 
     finally:
         lab.dir.config.write_text(CONFIG)
         time.sleep(1)
+
+
+def test_who_has_a_device_alone_keeps_it_alone_when_it_is_to_be_shared(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    lab.dir.save(f"{CONFIG}gpus: {{devices: [{A}]}}\n")
+    try:
+        until(lambda: read_status(lab.dir.state)["devices"] == [{"id": A, "places": 1}])
+        assert start(lab, "ada", **ONE) == RUNS
+        lab.dir.save(f"{CONFIG}gpus: {{devices: [{A}], share: {{{A}: 2}}}}\n")
+        until(lambda: read_status(lab.dir.state)["devices"] == [{"id": A, "places": 2}])
+        assert f"{A}  0 of 1" in lab.cli("device", "list")
+        for _ in range(2):
+            assert start(lab, "bob", **ONE) == WAITS
+            lab.api("DELETE", "users/bob/server")
+            lab.restart_hub()
+        lab.api("DELETE", "users/ada/server")
+        assert start(lab, "bob", **ONE) == RUNS
+        assert start(lab, "ada", **ONE) == RUNS
+    finally:
+        lab.dir.save(CONFIG)
+        until(lambda: len(read_status(lab.dir.state)["devices"]) == len((A, B)))
 
 
 def test_limits_of_a_server_whose_gpu_came_in_by_a_hook_wait(

@@ -66,6 +66,16 @@ def book(path: Path) -> Iterator[Store]:
 # a run, from before its container to its receipt
 
 
+def test_which_of_its_devices_a_run_has_alone_is_kept(book: Store) -> None:
+    mine = replace(run(), devices=("GPU-b", "GPU-a"), alone=frozenset({"GPU-b"}))
+    book.transact(lambda ledger: ledger.begin(mine))
+    assert book.transact(lambda ledger: ledger.open_runs()) == (mine,)
+    with closing(sqlite3.connect(book.path)) as connection, connection:  # as an older labhub wrote
+        connection.execute('UPDATE runs SET devices = \'["GPU-b", "GPU-a"]\'')
+    [old] = book.transact(lambda ledger: ledger.open_runs())
+    assert (old.devices, old.alone) == (mine.devices, frozenset())
+
+
 def test_a_run_is_open_from_its_beginning_to_its_end(book: Store) -> None:
     book.transact(lambda ledger: ledger.begin(run()))
     assert book.transact(lambda ledger: ledger.open_runs()) == (run(),)

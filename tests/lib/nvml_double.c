@@ -8,6 +8,7 @@
  *   mig UUID                      the GPU is in MIG mode
  *   slice UUID GPU_UUID TOTAL_MIB USED_MIB MODEL...
  *   proc UUID PID USED_MIB        a program on a GPU or a slice; USED_MIB -1: not told
+ *   draw UUID PID USED_MIB        a program that draws on one
  *   busy UUID PID PERCENT         how much of the GPU's processors it takes
  *   xid UUID NUMBER               told once, to who waits for it when the line appears
  *   answer FUNCTION CODE          this function fails so
@@ -258,14 +259,15 @@ int nvmlDeviceGetMigDeviceHandleByIndex(struct device *device, unsigned index, s
 
 /* programs */
 
-struct processes { const char *uuid; unsigned most, found; struct process *out; };
+struct processes { const char *word, *uuid; unsigned most, found; struct process *out; };
 static int list_process(const char *text, void *out)
 {
     struct processes *wanted = out;
-    char uuid[WIDTH];
+    char word[WIDTH], uuid[WIDTH];
     unsigned pid;
     long used;
-    if (sscanf(text, "proc %95s %u %ld", uuid, &pid, &used) != 3 || strcmp(uuid, wanted->uuid))
+    if (sscanf(text, "%95s %95s %u %ld", word, uuid, &pid, &used) != 4 ||
+        strcmp(word, wanted->word) || strcmp(uuid, wanted->uuid))
         return 0;
     if (wanted->found < wanted->most)
         wanted->out[wanted->found] = (struct process){pid, used < 0 ? NOT_TOLD : (u64)used << 20, 0, 0};
@@ -273,15 +275,28 @@ static int list_process(const char *text, void *out)
     return 0;
 }
 
-int nvmlDeviceGetComputeRunningProcesses_v3(struct device *device, unsigned *count, struct process *out)
+static int list_processes(const char *word, struct device *device, unsigned *count, struct process *out)
 {
-    BEGIN;
-    REACH(device);
-    struct processes wanted = {device->uuid, out ? *count : 0, 0, out};
+    struct processes wanted = {word, device->uuid, out ? *count : 0, 0, out};
     each_line(list_process, &wanted);
     int is_small = wanted.found > wanted.most;
     *count = wanted.found;
     return is_small ? TOO_SMALL : OK;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(struct device *device, unsigned *count, struct process *out)
+{
+    BEGIN;
+    REACH(device);
+    return list_processes("proc", device, count, out);
+}
+
+/* No slice can draw. */
+int nvmlDeviceGetGraphicsRunningProcesses_v3(struct device *device, unsigned *count, struct process *out)
+{
+    BEGIN;
+    REACH(device);
+    return device->is_slice ? NOT_SUPPORTED : list_processes("draw", device, count, out);
 }
 
 struct samples { const char *uuid; unsigned most, found; struct sample *out; };

@@ -103,6 +103,9 @@ FILE = (
     Line("    memory:", "8 GiB", ("8", "-8 GiB", "lots", "[1]"), "host.reserve.memory"),
     Line("  overcommit:"),
     Line("    memory:", "1.5", (*NUMBER, "0"), "host.overcommit.memory"),
+    Line("gpus:"),
+    Line("  devices:", "[GPU-5a1b, MIG-7c, MIG-GPU-5a1b/1/0]", (*WORDS, "[all]", '["0"]', "[GPU-]", "['GPU-5a1b,GPU-6c2d']", "[gpu-5a1b]", "[nvidia.com/gpu=all]", "[void]", "[MIG-GPU-5a1b/1]"), "gpus.devices"),
+    Line("  share:", "{GPU-5a1b: 2}", ("null", "[GPU-5a1b]", "{GPU-5a1b: 0}", "{GPU-5a1b: two}"), "gpus.share"),
     Line("storage:"),
     Line("  notebooks:", "/tf/notebooks", PATH, "storage.notebooks"),
     Line("  shared:"),
@@ -210,6 +213,7 @@ BROKEN = {
     "a title twice": "images: {a: {title: A, image: x/y}, b: {title: A, image: x/z}}\n",
     "a mount twice": "storage: {shared: [{name: a, path: /a, mount: /d}, {name: b, path: /b, mount: /d}]}\n",
     "a name twice": "storage: {shared: [{name: a, path: /a, mount: /d}, {name: a, path: /b, mount: /e}]}\n",
+    "a GPU twice": "gpus: {devices: [GPU-a, GPU-b, GPU-a]}\n",
     "less for all than for one":
         "quotas: {default: {gpus: 4}, groups: {staff: {total: {gpus: 2}}}}\n",
 }  # fmt: skip

@@ -77,8 +77,8 @@ BODY = {
         "labhub.server": "",
         "labhub.account": "abcdefghijklmnop",
         "labhub.image": "tensorflow",
-        "labhub.run": '{"gpus": 0, "devices": [], "groups": [], "session_seconds": null, '
-        '"idle_seconds": null, "extend_seconds": null}',
+        "labhub.run": '{"gpus": 0, "devices": [], "alone": [], "groups": [], '
+        '"session_seconds": null, "idle_seconds": null, "extend_seconds": null}',
     },
     "StopSignal": "SIGTERM",
     "StopTimeout": 10,
@@ -144,6 +144,9 @@ def test_a_server_with_gpus_gets_these_and_no_others() -> None:
     assert body["HostConfig"]["DeviceRequests"] == [
         {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-aaaa", "nvidia.com/gpu=GPU-bbbb"]}
     ]
+    assert json.loads(body["Labels"]["labhub.run"])["alone"] == ["GPU-aaaa", "GPU-bbbb"]
+    shared = create_body(replace(ADA, devices=(Device("GPU-aaaa", 2), Device("GPU-bbbb"))), HUB)
+    assert json.loads(shared["Labels"]["labhub.run"])["alone"] == ["GPU-bbbb"]
     assert body["HostConfig"]["Runtime"] == "runc"
     assert body["Env"][-10:] == [
         "CUDA_CACHE_PATH=/tf/notebooks/.nv/ComputeCache",

@@ -123,6 +123,14 @@ def test_what_the_driver_shows_for_people(lab: Path) -> None:
     ]
 
 
+def test_what_is_shared_and_is_no_device_here(lab: Path) -> None:
+    write_status(lab, describe(READING, Known(devices=(Device(A),), unshared=("GPU-typo",))))
+    assert labhub(lab, "device", "list").stdout.splitlines()[2:] == [
+        "gpus.share names GPU-typo, and no GPU here has this UUID, so nothing is shared by it; "
+        "compare it with the list above.",
+    ]
+
+
 def test_what_the_driver_shows_for_programs(lab: Path) -> None:
     write_status(lab, describe(READING, known(DEVICES[:2])))
     assert json.loads(labhub(lab, "device", "list", "--json").stdout) == [

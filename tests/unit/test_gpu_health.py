@@ -1,12 +1,13 @@
 """A GPU that fell off the bus, or reported an error, gets no servers until it is well again."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.gpu_health import GOOD_PROBES, OF_PROGRAMS, follow, judge
+from spawner.gpu_health import GOOD_PROBES, MOST_FORMER, OF_PROGRAMS, follow, judge
 from spawner.gpu_readings import WELL, Cause, Gpu, Health, Process, Reading, Slice
 from spawner.messages.devices import quarantined
 
@@ -97,7 +98,13 @@ USED = replace(GOOD, busy_percent=40, processes=(Process(4711, container="c" * 6
         pytest.param(
             [B],
             Reading((replace(B, slices=(Slice("MIG-3", "7g.80gb"),)),)),
-            (replace(B, slices=(Slice("MIG-3", "7g.80gb"),)),),
+            (
+                replace(
+                    B,
+                    slices=(Slice("MIG-3", "7g.80gb"),),
+                    former_slices=tuple(each.uuid for each in B.slices),
+                ),
+            ),
             id="cut into other slices",
         ),
         pytest.param(
@@ -151,3 +158,31 @@ def test_none_is_ever_forgotten(probes: list[list[str]]) -> None:
 )
 def test_an_admin_reads_why_and_what_to_do(health: Health, sentence: str) -> None:
     assert quarantined(health) == sentence
+
+
+def cut(*slices: str, **others: Any) -> Gpu:
+    return replace(GOOD, slices=tuple(Slice(each, "") for each in slices), **others)
+
+
+def test_slices_that_a_gpu_had_are_remembered() -> None:
+    known: tuple[Gpu, ...] = ()
+    steps = [
+        (cut("MIG-1", "MIG-2"), ()),
+        (cut("MIG-2", "MIG-3"), ("MIG-1",)),
+        (cut(is_lost=True), ("MIG-1",)),  # nobody knows what it has now
+        (cut(), ("MIG-1", "MIG-2", "MIG-3")),
+        (cut("MIG-1"), ("MIG-2", "MIG-3")),
+    ]
+    for probe, former in steps:
+        [gpu] = known = follow(known, Reading((probe,))).gpus
+        assert gpu.former_slices == former
+    assert follow(known, Reading()).gpus[0].former_slices == ("MIG-2", "MIG-3")
+    assert follow(known, Reading(trouble="silent")).gpus[0].former_slices == ("MIG-2", "MIG-3")
+
+
+def test_not_all_slices_of_all_times_are_remembered() -> None:
+    known: tuple[Gpu, ...] = ()
+    for number in range(MOST_FORMER + 9):
+        known = follow(known, Reading((cut(f"MIG-{number}"),))).gpus
+    assert len(known[0].former_slices) == MOST_FORMER
+    assert known[0].former_slices[-1] == f"MIG-{MOST_FORMER + 7}"

@@ -1,6 +1,7 @@
 """A report about the GPUs survives the file, and nothing else passes for one."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ REPORT = Report(
             Gpu(
                 "GPU-a", "NVIDIA H100", 0, 80 << 30, 1 << 30, 37, 0, xids=(31, 79),
                 processes=(Process(4711, 1 << 29, 36, "c" * 64), Process(4712)),
-                health=Health(Cause.XID, 79, 2),
+                health=Health(Cause.XID, 79, 2), former_slices=("MIG-0",),
             ),
             Gpu("GPU-b", is_mig=True, slices=(Slice("MIG-1", "1g.10gb", processes=(Process(1),)),)),
         ),
@@ -49,6 +50,7 @@ GPUS = st.builds(
     Gpu, st.text(), st.text(), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, st.booleans(), st.booleans(),
     st.lists(SURE, max_size=2).map(tuple), SLICES, PROCESSES,
     st.builds(Health, st.none() | st.sampled_from(Cause), SURE, SURE),
+    st.lists(st.text(), max_size=2).map(tuple),
 )  # fmt: skip
 REPORTS = st.builds(
     Report,
@@ -108,6 +110,7 @@ A, B = ("reading", "gpus", 0), ("reading", "gpus", 1)
         changed((*A, "health", "good_probes"), None),
         changed((*A, "processes", 0, "pid"), None),
         changed((*A, "processes", 0, "container"), 7),
+        changed((*A, "former_slices"), [7]),
         changed((*B, "slices", 0), "MIG-1"),
         changed((*B, "slices", 0, "processes"), None),
     ],
@@ -121,3 +124,13 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_nothing_but_a_refusal_is_raised(text: str) -> None:
     with pytest.raises(UnreadableError):
         decode(text)
+
+
+def test_a_report_of_before_slices_were_remembered_is_read() -> None:
+    facts = json.loads(encode(REPORT))
+    for each in facts["reading"]["gpus"]:
+        del each["former_slices"]
+    first = replace(REPORT.reading.gpus[0], former_slices=())
+    gpus = (first, *REPORT.reading.gpus[1:])
+    reading = replace(REPORT.reading, gpus=gpus)
+    assert decode(json.dumps(facts)) == replace(REPORT, reading=reading)

@@ -8,7 +8,7 @@ from hub_config.schema_gpus import Gpus
 from spawner.devices import Device, inventory, kept_back
 from spawner.gpu_monitor import container_of
 from spawner.gpu_readings import WELL, Cause, Gpu, Health, Process, Reading, Report, Slice
-from spawner.gpu_view import Grants, Seen, computing, containers, is_old, seen
+from spawner.gpu_view import Grants, Seen, computing, containers, is_old, parts, seen
 
 ADA, BOB, FOREIGN = "a" * 64, "b" * 64, "f" * 64
 A, B = "GPU-aaaa", "GPU-bbbb"
@@ -54,6 +54,12 @@ def test_slices_are_given_out_in_the_place_of_the_whole() -> None:
         Seen("MIG-2", "2g.20gb", health=ill),
     )
     assert seen(report(Gpu(A, is_mig=True)), GRANTS) == ()
+
+
+def test_of_which_gpu_a_slice_is_or_was_a_part() -> None:
+    cut = Gpu(A, is_mig=True, slices=(Slice("MIG-1", ""),), former_slices=("MIG-0",))
+    whole = Gpu(B, former_slices=("MIG-5",))
+    assert parts(report(cut, whole)) == {"MIG-0": A, "MIG-1": A, "MIG-5": B}
 
 
 def test_which_containers_are_met() -> None:

@@ -117,3 +117,11 @@ def test_a_place_helps_only_where_the_device_is_full() -> None:
     )  # fmt: skip
     here = scene(*leases, devices=shared, tickets=[wants("dan", 2)])
     assert [each.holder.user for each in needed(here, NOW)] == ["bob"]
+
+
+def test_who_has_a_part_of_a_device_or_the_whole_of_it_keeps_it_from_others() -> None:
+    cut = (Device("GPU-a", overlaps=frozenset({"MIG-1", "MIG-2"})),)
+    leases = (has("ada", "MIG-1", left=60), has("bob", "MIG-2"), has("cyd", "MIG-9"))
+    for mine, expected in ((wants("dan"), ["ada", "bob"]), (wants("dan", 2), [])):
+        here = scene(*leases, devices=cut, tickets=[mine])
+        assert [each.holder.user for each in needed(here, NOW)] == expected

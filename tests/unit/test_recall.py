@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.container import Server, create_body
+from spawner.devices import Device
 from spawner.engine_answers import Container, Made
 from spawner.quota import Quota
 from spawner.recall import run_of
@@ -44,6 +45,13 @@ RUN = Run(
 
 def test_all_that_was_decided_comes_back() -> None:
     assert run_of(container(), LATER) == RUN
+
+
+def test_which_gpus_it_has_alone_comes_back() -> None:
+    devices = (Device("GPU-a"), Device("GPU-b", 2))
+    body = create_body(replace(SERVER, devices=devices), {})
+    found = run_of(container(body["Labels"]), LATER)
+    assert (found.devices, found.alone) == (("GPU-a", "GPU-b"), frozenset({"GPU-a"}))
 
 
 def test_what_changed_while_it_ran_is_what_it_has_now() -> None:

@@ -7,12 +7,13 @@ from hub_config.schema import Config
 from spawner import board
 from spawner.admission import Room
 from spawner.devices import Device
+from spawner.gpu_view import Seen, Sight
 from spawner.lease import Lease, Scene, Ticket, rules
 from spawner.place import Place, Waits
 from spawner.quota import Person, Quota, effective
 from spawner.recent import lately
 from spawner.runs import Holder, Run
-from spawner.scene import Records, Stock, due_at, scene
+from spawner.scene import Records, Stock, due_at, scene, standing
 from spawner.shortage import Shortage, shortage
 from spawner.usage import Span
 from spawner.waiting import Drain, Waiting
@@ -71,6 +72,21 @@ def test_a_scene_is_the_records_in_the_words_of_the_queue() -> None:
         },
         used={"bob": 60.0},
     )  # fmt: skip
+
+
+def test_what_servers_have_and_admins_drained_leaves_less_for_others() -> None:
+    found = (Device("GPU-a", 2), Device("GPU-b"), Device("GPU-c", 2))
+    run = replace(RUN, devices=("GPU-a", "MIG-b"), alone=frozenset({"GPU-a"}))
+    records = Records((run,), (), (Drain("GPU-c", NOW),))
+    sight = Sight(tuple(Seen(each.id) for each in found), parts={"MIG-b": "GPU-b"})
+    left = (
+        Device("GPU-a", 1),
+        Device("GPU-b", overlaps=frozenset({"MIG-b"})),
+        Device("GPU-c", 2, draining=True),
+    )
+    assert standing(found, records, sight) == left
+    stock = Stock(found, STOCK.room, sight)
+    assert scene(CONFIG, stock, records, whole, NOW).devices == left
 
 
 def test_a_server_that_is_started_anew_keeps_its_devices_and_nothing_else() -> None:
