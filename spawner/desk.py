@@ -17,6 +17,7 @@ from spawner.gpu_view import Sight
 from spawner.images import Images
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
+from spawner.nodes import Nodes
 from spawner.receipts import Asked, Receipts
 from spawner.room import Room
 from spawner.runs import Holder
@@ -40,6 +41,7 @@ class Desk:
         self.sightings = Sightings()
         self.meter = meter = CgroupMeter(lab.cgroup_dir)
         self.machine = Machine(lab.proc_dir, meter)
+        self.nodes = Nodes(lab.cgroup_dir, lab.proc_dir)
         # The GPUs that the engine names, None until it has been asked.
         self.discovered: tuple[str, ...] | None = None
         # What NVIDIA's driver shows, nothing while nobody asks it (spawner/gpu_watch.py).

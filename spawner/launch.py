@@ -32,9 +32,11 @@ from spawner.entrance import Entered
 from spawner.failure import (
     DiedError,
     NotAsDecidedError,
+    OtherGpusError,
     StartFailed,
     explain,
 )
+from spawner.gpu_view import minors
 from spawner.images import Contents
 from spawner.progress import Steps
 from spawner.quota import Quota
@@ -44,7 +46,7 @@ from spawner.runs import Holder, Reason
 from spawner.storage import ensure_volume, write_file
 from spawner.store import Ledger, StoreError
 from spawner.tasks import all_or_none
-from spawner.verify import differences, unlimited_swap
+from spawner.verify import differences, other_gpus, unlimited_swap
 
 NAME_ATTEMPTS = 3
 TIDY_SECONDS = 5
@@ -207,6 +209,7 @@ class Launch:
             raise DiedError(state, self.quota.memory_bytes)
         if not address:
             raise RefusedError(messages.no_address(self._desk.lab.network))
+        await self._verify_gpus(state)
         return address
 
     def _verify(self, state: Container) -> None:
@@ -217,6 +220,14 @@ class Launch:
             found = tuple(each for each in found if not unlimited_swap(each))
         if found:
             raise NotAsDecidedError(found)
+
+    async def _verify_gpus(self, state: Container) -> None:
+        """Raise OtherGpusError where the kernel shows other GPUs than the lease names."""
+        uid = self._entered.account.uid
+        found = await asyncio.to_thread(self._desk.nodes.read, state.id, state.pid, uid)
+        other = other_gpus(found, minors(self._desk.sight, self._run.devices))
+        if other is not None:
+            raise OtherGpusError(other)
 
     async def wait(self, url: str) -> None:
         """Return at the first answer; raise DiedError when the container ends before."""

@@ -19,16 +19,20 @@ import pytest
 from spawner.devices import Device
 from spawner.engine import Engine
 from spawner.entrance import Request
-from spawner.failure import NotAsDecidedError
+from spawner.failure import NotAsDecidedError, OtherGpusError
+from spawner.gpu_view import Seen, Sight
 from spawner.launch import Launch
+from spawner.messages.devices import OTHER_GPUS
+from spawner.nodes import Nodes
 from spawner.verify import differences
 from tests.lib.fake_gpus import HOOKED, FakeGpus, install
-from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_once
+from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_inside, probe_once
 from tests.lib.gpu_server import our_body
 from tests.lib.images import build
 from tests.lib.launches import launch
 from tests.lib.rig import Rig, rig
 from tests.lib.second_engine import SecondEngine
+from tests.lib.small_servers import quick_bundle
 
 ALL = tuple(range(COUNT))
 DEVICE_FILE = "nvidia1"
@@ -246,3 +250,67 @@ def test_what_the_engine_made_of_ours_is_what_was_decided(
         assert differences(body, made["Config"], made["HostConfig"], made["Mounts"]) == ()
     finally:
         machine.client.api.remove_container(container, force=True, v=True)
+
+
+# What the machine really gives, whatever was asked for: its hook may be wrong about the cards.
+
+NOWHERE = Path("/nowhere")
+
+
+@pytest.fixture
+def quick_servers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """The same instance with servers that run, where NVIDIA's driver tells the cards apart."""
+    monkeypatch.setenv("DOCKER_HOST", machine.second.url)
+    with (
+        quick_bundle(machine.client, machine.plain, {}) as bundle,
+        rig(machine.client, bundle) as made,
+    ):
+        made.sign_in("ada")
+        made.desk.sight = Sight((Seen("GPU-0", minor=0), Seen("GPU-1", minor=1)))
+        yield made
+
+
+async def start_with_a_gpu(machine: Machine, servers: Rig) -> Launch:
+    """Start a server as far as its container runs, and return its launch."""
+    started = await launch_with_a_gpu(machine, servers)
+    await started.create(await started.prepare(), {}, ())
+    try:
+        assert await started.start()
+    except OtherGpusError as error:
+        failure = await started.failed(error, 1, "")
+        assert failure.jupyterhub_message == OTHER_GPUS
+        assert await servers.desk.engine.listed(started.labels) == []
+        assert servers.desk.store.transact(lambda ledger: ledger.open_runs()) == ()
+        raise
+    return started
+
+
+@pytest.mark.parametrize("cgroup_dir", [None, NOWHERE], ids=["cgroups", "processes"])
+@pytest.mark.parametrize("nodes", [(1,), (0, 1), ()], ids=["another", "one more", "none"])
+def test_a_server_that_got_other_gpus_is_removed(
+    machine: Machine, quick_servers: Rig, nodes: tuple[int, ...], cgroup_dir: Path | None
+) -> None:
+    if cgroup_dir is not None:
+        quick_servers.desk.nodes = Nodes(cgroup_dir, Path("/proc"))
+    with machine.gpus.wired(0, *nodes), pytest.raises(OtherGpusError):
+        asyncio.run(start_with_a_gpu(machine, quick_servers))
+
+
+@pytest.mark.parametrize("cgroup_dir", [None, NOWHERE], ids=["cgroups", "processes"])
+def test_a_server_that_got_its_own_goes_on(
+    machine: Machine, quick_servers: Rig, cgroup_dir: Path | None
+) -> None:
+    if cgroup_dir is not None:
+        quick_servers.desk.nodes = Nodes(cgroup_dir, Path("/proc"))
+    started = asyncio.run(start_with_a_gpu(machine, quick_servers))
+    assert probe_inside(machine.client, started.container) == only(0, by=HOOKED)
+
+
+def test_where_nobody_can_look_other_gpus_are_not_noticed(
+    machine: Machine, quick_servers: Rig
+) -> None:
+    """Unknown is no difference; and this is what the look is for."""
+    quick_servers.desk.nodes = Nodes(NOWHERE, NOWHERE)
+    with machine.gpus.wired(0, 1):
+        started = asyncio.run(start_with_a_gpu(machine, quick_servers))
+    assert probe_inside(machine.client, started.container) == only(1, by=HOOKED)

@@ -18,6 +18,8 @@ the kernel, and here the container only gets the node.
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,9 @@ if wanted not in {"", "void", "none"}:
     numbers = [int(each.removeprefix("GPU-")) for each in names]
     numbers += [2] if "gated" in sys.argv else []
     numbers += [3] if environment.get("NVIDIA_IMEX_CHANNELS") else []
+if Path(WIRES).exists():
+    wires = json.loads(Path(WIRES).read_text())
+    numbers = [node for each in numbers for node in wires.get(str(each), [each])]
 with open(CALLS, "a") as calls:
     calls.write(json.dumps({"id": state["id"], "devices": numbers}) + "\\n")
 root = Path("/proc", str(state["pid"]), "root", *(bundle / spec["root"]["path"]).parts[1:])
@@ -100,14 +105,23 @@ class FakeGpus:
         lines = _calls(self.folder).read_text().splitlines()
         return [tuple(json.loads(line)["devices"]) for line in lines]
 
+    @contextmanager
+    def wired(self, number: int, *nodes: int) -> Iterator[None]:
+        """For a while, give other nodes to who asks for a GPU, as after a change of the cards."""
+        _wires(self.folder).write_text(json.dumps({number: nodes}))
+        try:
+            yield
+        finally:
+            _wires(self.folder).unlink()
+
 
 def install(folder: Path) -> FakeGpus:
     """Write both programs."""
     hook = folder / "nvidia-container-runtime-hook"
     runtime = folder / "nvidia-container-runtime"
-    calls = _calls(folder)
+    calls, wires = _calls(folder), _wires(folder)
     calls.write_text("")
-    begin = f"#!{sys.executable}\nHOOK = {str(hook)!r}\nCALLS = {str(calls)!r}\n"
+    begin = f"#!{sys.executable}\nHOOK, CALLS, WIRES = {[str(hook), str(calls), str(wires)]!r}\n"
     for path, code in ((hook, HOOK), (runtime, RUNTIME)):
         path.write_text(begin + code)
         path.chmod(0o755)
@@ -116,3 +130,7 @@ def install(folder: Path) -> FakeGpus:
 
 def _calls(folder: Path) -> Path:
     return folder / "calls"
+
+
+def _wires(folder: Path) -> Path:
+    return folder / "wires"
