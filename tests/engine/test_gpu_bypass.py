@@ -27,7 +27,7 @@ from spawner.nodes import Nodes
 from spawner.verify import differences
 from tests.lib.fake_gpus import HOOKED, FakeGpus, install
 from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_inside, probe_once
-from tests.lib.gpu_server import our_body
+from tests.lib.gpu_server import our_body, with_host_config
 from tests.lib.images import build
 from tests.lib.launches import launch
 from tests.lib.rig import Rig, rig
@@ -90,6 +90,7 @@ SAYINGS = {
     "all": (WANTS_ALL, (0, 1)),
     "another one's": ({"NVIDIA_VISIBLE_DEVICES": "GPU-1"}, (1,)),
     "a number": ({"NVIDIA_VISIBLE_DEVICES": "1"}, (1,)),
+    "nothing, with an old CUDA": ({"CUDA_VERSION": "8.0.61"}, (0, 1)),
     "and GPUDirect storage": ({**WANTS_ALL, "NVIDIA_GDS": "enabled"}, (0, 1, 2)),
     "and network cards": ({**WANTS_ALL, "NVIDIA_MOFED": "enabled"}, (0, 1, 2)),
     "and switches": ({**WANTS_ALL, "NVIDIA_NVSWITCH": "enabled"}, (0, 1, 2)),
@@ -110,10 +111,35 @@ def test_a_server_gets_its_lease_whatever_its_image_says(
         assert probe_once(machine.client, body) == only(*lease, by=HOOKED)
 
 
+MAY_ADMINISTER = {"CapAdd": ["SYS_ADMIN"]}
+
+
+@pytest.mark.parametrize("what", ["NVIDIA_MIG_CONFIG_DEVICES", "NVIDIA_MIG_MONITOR_DEVICES"])
+def test_no_server_may_change_slices_whatever_its_image_says(
+    machine: Machine, tmp_path: Path, what: str
+) -> None:
+    """The toolkit gives that to nobody who may not administer the machine: their start fails."""
+    image = machine.image_that_says({**WANTS_ALL, what: "all"})
+    stock = {"Image": image, "NetworkDisabled": True, "HostConfig": MAY_ADMINISTER}
+    assert probe_once(machine.client, stock) == only(0, 1, 3, others=FORBIDDEN, by=HOOKED)
+    with pytest.raises(docker.errors.APIError):
+        probe_once(machine.client, {**stock, "HostConfig": {}})
+    for lease in ((), (0,)):
+        body = our_body(image, tmp_path, {what: "all"}, *devices(lease))
+        assert probe_once(machine.client, body) == only(*lease, by=HOOKED)
+    # Nor does what the image says count where one might; without us it would.
+    administers = with_host_config(body, **MAY_ADMINISTER)
+    assert probe_once(machine.client, administers) == only(0, by=HOOKED)
+    administers["Env"] = [each for each in body["Env"] if not each.startswith(what)]
+    assert probe_once(machine.client, administers) == only(0, 3, by=HOOKED)
+
+
 def test_a_server_gets_its_lease_whatever_its_environment_says(
     machine: Machine, tmp_path: Path
 ) -> None:
-    says = {**WANTS_ALL, "NVIDIA_GDS": "enabled", "NVIDIA_IMEX_CHANNELS": "0"}
+    says = {
+        **WANTS_ALL, "CUDA_VERSION": "8.0.61", "NVIDIA_GDS": "enabled", "NVIDIA_IMEX_CHANNELS": "0",
+    }  # fmt: skip
     variables = [f"{key}={value}" for key, value in says.items()]
     stock = {"Image": machine.plain, "Env": variables, "NetworkDisabled": True}
     assert probe_once(machine.client, stock) == only(*ALL, by=HOOKED)
@@ -171,6 +197,7 @@ CHANGES = {
     "another runtime": Change({"Runtime": "nvidia"}, (0, 1), "Runtime"),
     "a device file": Change({"Devices": [DEVICE_FILE]}, (1,), "Devices"),
     "a rule": Change({"DeviceCgroupRules": EVERYTHING}, ALL, "DeviceCgroupRules"),
+    "the right to administer": Change({"Runtime": "nvidia", **MAY_ADMINISTER}, (0, 1), "CapAdd"),
     "nodes of one's own": Change(
         {"CapDrop": [], "CapAdd": ["MKNOD"], "DeviceCgroupRules": EVERYTHING}, ALL, "CapAdd"
     ),
