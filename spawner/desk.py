@@ -93,13 +93,18 @@ class Desk:
     async def discover(self) -> None:
         """Ask the engine which GPUs there are; while it does not tell, those of before are."""
         try:
-            found = await self.engine.discovered()
+            await self.names_of_gpus(anew=True)
         except EngineError as error:
             log.debug("Docker does not tell which GPUs there are: %s", error)
-            return
-        if found != self.discovered:
-            log.info("GPUs that Docker names: %s", ", ".join(found) or "none")
-        self.discovered = found
+
+    async def names_of_gpus(self, *, anew: bool = False) -> tuple[str, ...]:
+        """Return the GPUs that the engine names; ask it if it never told. Raises EngineError."""
+        if self.discovered is None or anew:
+            found = await self.engine.discovered()
+            if found != self.discovered:
+                log.info("GPUs that Docker names: %s", ", ".join(found) or "none")
+            self.discovered = found
+        return self.discovered
 
     async def find(self, identifier: str, labels: Mapping[str, str]) -> Container | None:
         """Return a server's container, by id or else by labels; None is proof that there is none.

@@ -19,7 +19,7 @@ from spawner.container import (
     volume_labels,
 )
 from spawner.desk import Desk
-from spawner.devices import chosen
+from spawner.devices import Device, chosen, named
 from spawner.engine import Container
 from spawner.engine_errors import (
     ConflictError,
@@ -181,11 +181,18 @@ class Launch:
         self, server: Server, environment: dict[str, str], arguments: tuple[str, ...]
     ) -> str:
         """Create the container and note its id: the intent was noted before, so nothing is lost."""
-        server = replace(server, devices=chosen(self._entered.devices, self._run.devices))
+        server = replace(server, devices=await self._devices())
         self._body, name = create_body(server, environment, arguments), self.name
         container = await self._desk.engine.create(name, self._body)
         await self._note(lambda ledger: ledger.bind(name, container))
         return container
+
+    async def _devices(self) -> tuple[Device, ...]:
+        """Return what the server gets; how it is handed over is what the engine says by now."""
+        if not self._run.devices:
+            return ()
+        mine = chosen(self._entered.devices, self._run.devices)
+        return named(mine, await self._desk.names_of_gpus())
 
     async def _rename(self) -> None:
         """Take another name: somebody's container has this one."""
