@@ -17,6 +17,7 @@ from spawner.gpu_view import Sight
 from spawner.images import Images
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
+from spawner.nodes import Nodes
 from spawner.receipts import Asked, Receipts
 from spawner.room import Room
 from spawner.runs import Holder
@@ -40,6 +41,7 @@ class Desk:
         self.sightings = Sightings()
         self.meter = meter = CgroupMeter(lab.cgroup_dir)
         self.machine = Machine(lab.proc_dir, meter)
+        self.nodes = Nodes(lab.cgroup_dir, lab.proc_dir)
         # The GPUs that the engine names, None until it has been asked.
         self.discovered: tuple[str, ...] | None = None
         # What NVIDIA's driver shows, nothing while nobody asks it (spawner/gpu_watch.py).
@@ -96,13 +98,18 @@ class Desk:
     async def discover(self) -> None:
         """Ask the engine which GPUs there are; while it does not tell, those of before are."""
         try:
-            found = await self.engine.discovered()
+            await self.names_of_gpus(anew=True)
         except EngineError as error:
             log.debug("Docker does not tell which GPUs there are: %s", error)
-            return
-        if found != self.discovered:
-            log.info("GPUs that Docker names: %s", ", ".join(found) or "none")
-        self.discovered = found
+
+    async def names_of_gpus(self, *, anew: bool = False) -> tuple[str, ...]:
+        """Return the GPUs that the engine names; ask it if it never told. Raises EngineError."""
+        if self.discovered is None or anew:
+            found = await self.engine.discovered()
+            if found != self.discovered:
+                log.info("GPUs that Docker names: %s", ", ".join(found) or "none")
+            self.discovered = found
+        return self.discovered
 
     async def find(self, identifier: str, labels: Mapping[str, str]) -> Container | None:
         """Return a server's container, by id or else by labels; None is proof that there is none.

@@ -69,7 +69,7 @@ def inventory(
     `seen` is what the driver shows, empty where nobody asks it; where somebody does, a device that
     it never showed is not healthy.
     """
-    found = sorted({match[1] for name in discovered if (match := CDI.fullmatch(name))})
+    found = sorted(_uuids(discovered))
     shown = {each.id: each for each in seen}
     ids = dict.fromkeys(rules.devices or sorted(shown) or found)
     missing = Seen("", health=Health(Cause.LOST)) if shown else Seen("")
@@ -145,6 +145,16 @@ class _Cut:
 
 def _is_slice(device: str) -> bool:
     return device.startswith("MIG-")
+
+
+def named(devices: Iterable[Device], discovered: Iterable[str]) -> tuple[Device, ...]:
+    """Return the devices; those that the engine names by CDI are handed over so, and no others."""
+    found = _uuids(discovered)
+    return tuple(replace(each, by_cdi=each.id in found) for each in devices)
+
+
+def _uuids(discovered: Iterable[str]) -> set[str]:
+    return {match[1] for name in discovered if (match := CDI.fullmatch(name))}
 
 
 def kept_back(devices: Iterable[Device], taken: Iterable[str]) -> int:

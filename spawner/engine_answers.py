@@ -34,7 +34,10 @@ UNMADE = Made({}, {}, ())
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What inspect says about a container. Times are UTC, None where it never came to that."""
+    """What inspect says about a container. Times are UTC, None where it never came to that.
+
+    `pid` is its first process on the machine, 0 while none runs.
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class Container:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     made: Made = UNMADE
+    pid: int = 0
 
     @property
     def ended(self) -> bool:
@@ -110,6 +114,7 @@ def container(answer: dict[str, Any]) -> Container:
             dict(answer.get("HostConfig") or {}),
             tuple(dict(each) for each in answer.get("Mounts") or ()),
         ),
+        pid=int(state.get("Pid") or 0),
     )
 
 

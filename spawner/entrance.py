@@ -120,7 +120,7 @@ class Entrance:
         options = request.options
         if isinstance(options, dict):  # anything else is refused
             options = {**options, **(seat.wishes if seat is not None else {})}
-        gate = Gate(self._desk, request.config, Person(request.user, request.groups))
+        gate = await self._gate(request)
         choice = await asyncio.to_thread(gate.choose, self._holder, options)
         start = Start(
             name=_name(self._desk.lab.name, request, account),
@@ -135,6 +135,15 @@ class Entrance:
         if run is None:
             return None
         return Entered(request, options, account, choice, run, gate.devices)
+
+    async def _gate(self, request: Request) -> Gate:
+        """Return the gate; who may have GPUs is not told of none before the engine was asked."""
+        person = Person(request.user, request.groups)
+        gate = Gate(self._desk, request.config, person)
+        if not gate.entitlement.gpus or self._desk.discovered is not None:
+            return gate
+        await self._desk.discover()
+        return Gate(self._desk, request.config, person)
 
     async def _wait(self) -> None:
         """Wait until somebody calls."""

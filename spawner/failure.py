@@ -16,7 +16,7 @@ from spawner.engine_errors import (
 from spawner.entrance import NoAccountError
 from spawner.gate import NotAdmittedError
 from spawner.machine import MachineUnknownError
-from spawner.messages import quotas
+from spawner.messages import devices, quotas
 from spawner.options import OptionRefusedError
 from spawner.ready import GoneError
 from spawner.room import LeftError
@@ -61,6 +61,14 @@ class NotAsDecidedError(Exception):
         self.keys = [each.key for each in differences]
 
 
+class OtherGpusError(Exception):
+    """The container has other GPUs than its lease names."""
+
+    def __init__(self, difference: Difference) -> None:
+        """Write the text for the log."""
+        super().__init__(f"{difference}, {devices.OTHER_GPUS_WHY}")
+
+
 def explain(error: Exception, missing: str, seconds: float, tail: Collection[str]) -> StartFailed:
     """Return what people are told about a failed start; `missing` is for an image that is."""
     sentence, reason, status = _explain(error, missing, seconds)
@@ -80,6 +88,7 @@ _FIXED: Mapping[type[Exception], tuple[str, str, int]] = {
     GoneError: (messages.CONTAINER_GONE, "exited", 500),
     NoSpaceError: (messages.NO_SPACE, "storage", 507),
     StoreError: (messages.STORE_UNAVAILABLE, "store", 500),
+    OtherGpusError: (devices.OTHER_GPUS, "gpus", 500),
 }
 
 

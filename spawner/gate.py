@@ -28,7 +28,7 @@ from spawner.admission import (
 from spawner.capacity import Facts, capacity
 from spawner.devices import Device, chosen, kept_back
 from spawner.lease import Granted, Scene
-from spawner.offer import Shares, session_lengths
+from spawner.offer import Shares, told_counts, told_lengths
 from spawner.options import MEMORY_FITTING_BYTES, Choice, choose
 from spawner.queue import turns, what_if
 from spawner.quota import Person, Quota, at_the_lab, effective, priority, totals
@@ -41,10 +41,6 @@ from spawner.waiting import Waiting
 if TYPE_CHECKING:
     from hub_config.schema import Config
     from spawner.desk import Desk
-
-
-# For so many lengths of a session the start page says how long one waits.
-LENGTHS_SHOWN = 5
 
 
 class NotAdmittedError(Exception):
@@ -169,7 +165,7 @@ class Gate:
 
     def left(self, holder: Holder) -> dict[Measure, Pot]:
         """Return what there is at this moment for a server of this holder. Raises as `enter`."""
-        return dict(self.shares(holder).now)
+        return dict(tightest(self._pots(read(self._desk), holder)))
 
     def shares(self, holder: Holder) -> Shares:
         """Return what others leave, and how long one waits for GPUs. Raises as `enter`."""
@@ -177,22 +173,21 @@ class Gate:
         found = self._pots(records, holder)
         now, later = tightest(found), tightest(in_time(found))
         most = min(self.entitlement.gpus, len(self.devices))
-        gpus = min(most, later[GPUS].left) if most else 0
-        if gpus <= now[GPUS].left if GPUS in now else not gpus:
+        if not most:
             return Shares(now, later)
-        return Shares(now, later, gpus, tuple(self._waits(records, holder, gpus)))
+        counts = told_counts(min(most, later[GPUS].left), now[GPUS].left)
+        return Shares(now, later, {n: tuple(self._waits(records, holder, n)) for n in counts})
 
     def _waits(
         self, records: Records, holder: Holder, gpus: int
-    ) -> Iterator[tuple[float, float | None]]:
+    ) -> Iterator[tuple[float | None, float | None]]:
         """Yield how long a start with these GPUs waits, by how long it asks for."""
         choice = replace(self.entitlement, gpus=gpus, memory_bytes=MEMORY_FITTING_BYTES, cpus=0.5)
         start = Start("", "", holder, choice, {})
         scene, now = self._look.scene(records), self._look.moment.timestamp()
         rank = priority(self._look.config, self._person.groups, self._look.moment)
         mine = scenes.ticket(self._waiting(start, None), scene.caps, rank)
-        lengths = session_lengths(self.entitlement)
-        for length, eta in what_if(scene, mine, lengths[:LENGTHS_SHOWN], now):
+        for length, eta in what_if(scene, mine, told_lengths(self.entitlement), now):
             yield length, None if eta is None else max(0.0, eta - now)
 
     def _granted(self, records: Records, mine: Waiting) -> Granted | None:

@@ -26,7 +26,10 @@ Grants = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A GPU or a slice that can be given out, as the driver shows it; None is not told."""
+    """A GPU or a slice that can be given out, as the driver shows it; None is not told.
+
+    `minor` is the number of its device node; a slice has none of its own.
+    """
 
     id: str
     model: str = ""
@@ -35,6 +38,7 @@ class Seen:
     busy_percent: int | None = None
     health: Health = WELL
     used_by_others: bool = False
+    minor: int | None = None
 
     @property
     def healthy(self) -> bool:
@@ -69,6 +73,12 @@ def parts(report: Report) -> dict[str, str]:
     }
 
 
+def minors(sight: Sight, ids: Iterable[str]) -> tuple[int | None, ...]:
+    """Return the minor numbers of devices, None for each of which nobody knows it now."""
+    told = {} if sight.trouble else {each.id: each.minor for each in sight.seen}
+    return tuple(told.get(each) for each in ids)
+
+
 def containers(report: Report) -> frozenset[str]:
     """Return the containers whose programs have a GPU open."""
     found = (process.container for gpu in report.reading.gpus for process in _all_processes(gpu))
@@ -90,7 +100,7 @@ def _units(gpu: Gpu, grants: Grants) -> Iterator[Seen]:
         others = _used_by_others(gpu.uuid, gpu.processes, grants)
         yield Seen(
             gpu.uuid, gpu.model, gpu.memory_bytes, gpu.used_bytes, gpu.busy_percent, gpu.health,
-            others,
+            others, gpu.minor,
         )  # fmt: skip
     for each in gpu.slices:
         others = _used_by_others(each.uuid, each.processes, grants)

@@ -19,7 +19,7 @@ from spawner.container import (
     volume_labels,
 )
 from spawner.desk import Desk
-from spawner.devices import chosen
+from spawner.devices import Device, chosen, named
 from spawner.engine import Container
 from spawner.engine_errors import (
     ConflictError,
@@ -32,9 +32,11 @@ from spawner.entrance import Entered
 from spawner.failure import (
     DiedError,
     NotAsDecidedError,
+    OtherGpusError,
     StartFailed,
     explain,
 )
+from spawner.gpu_view import minors
 from spawner.images import Contents
 from spawner.progress import Steps
 from spawner.quota import Quota
@@ -44,7 +46,7 @@ from spawner.runs import Holder, Reason
 from spawner.storage import ensure_volume, write_file
 from spawner.store import Ledger, StoreError
 from spawner.tasks import all_or_none
-from spawner.verify import differences, unlimited_swap
+from spawner.verify import differences, other_gpus, unlimited_swap
 
 NAME_ATTEMPTS = 3
 TIDY_SECONDS = 5
@@ -179,11 +181,18 @@ class Launch:
         self, server: Server, environment: dict[str, str], arguments: tuple[str, ...]
     ) -> str:
         """Create the container and note its id: the intent was noted before, so nothing is lost."""
-        server = replace(server, devices=chosen(self._entered.devices, self._run.devices))
+        server = replace(server, devices=await self._devices())
         self._body, name = create_body(server, environment, arguments), self.name
         container = await self._desk.engine.create(name, self._body)
         await self._note(lambda ledger: ledger.bind(name, container))
         return container
+
+    async def _devices(self) -> tuple[Device, ...]:
+        """Return what the server gets; how it is handed over is what the engine says by now."""
+        if not self._run.devices:
+            return ()
+        mine = chosen(self._entered.devices, self._run.devices)
+        return named(mine, await self._desk.names_of_gpus())
 
     async def _rename(self) -> None:
         """Take another name: somebody's container has this one."""
@@ -207,6 +216,7 @@ class Launch:
             raise DiedError(state, self.quota.memory_bytes)
         if not address:
             raise RefusedError(messages.no_address(self._desk.lab.network))
+        await self._verify_gpus(state)
         return address
 
     def _verify(self, state: Container) -> None:
@@ -217,6 +227,14 @@ class Launch:
             found = tuple(each for each in found if not unlimited_swap(each))
         if found:
             raise NotAsDecidedError(found)
+
+    async def _verify_gpus(self, state: Container) -> None:
+        """Raise OtherGpusError where the kernel shows other GPUs than the lease names."""
+        uid = self._entered.account.uid
+        found = await asyncio.to_thread(self._desk.nodes.read, state.id, state.pid, uid)
+        other = other_gpus(found, minors(self._desk.sight, self._run.devices))
+        if other is not None:
+            raise OtherGpusError(other)
 
     async def wait(self, url: str) -> None:
         """Return at the first answer; raise DiedError when the container ends before."""

@@ -9,8 +9,8 @@ does (spawner/options.py). What can be had after a wait follows, and says so.
 
 import html
 import itertools
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,8 +32,12 @@ FORM_EXTRAS = frozenset({"_xsrf"})
 MAY_BE_EMPTY = frozenset({"cpus", "memory", "gpus", "session"})
 CPU_STEPS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 MEMORY_STEPS = tuple(512 * MIB << doubled for doubled in range(13))
+# More of them nobody reads.
+LENGTHS_TOLD, COUNTS_TOLD = 5, 4
 SESSION_STEPS = tuple(HOUR_SECONDS * hours for hours in (1, 2, 4, 8, 12, 24, 48, 72, 168))
 Number = TypeVar("Number", int, float)
+Item = TypeVar("Item")
+Waits = tuple[tuple[float | None, float | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One thing of which less can be chosen; the first step is the most there is now."""
+    """One thing of which less can be chosen; the first step is the most there is now.
+
+    `told` are sentences that hold while that many GPUs are chosen.
+    """
 
     key: str
     title: str
     steps: tuple[Step, ...]
     hint: str = ""
+    told: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +92,13 @@ class Offer:
 class Shares:
     """What others leave of everything: now, and in time, when they have stopped.
 
-    `waits` are times that a server with `gpus` GPUs may run, in seconds, each with how long it
-    waits then; none where it would not have to wait. None is: nobody can tell.
+    `waits` are, by the number of GPUs, times that a server may run, in seconds (None: without an
+    end), each with how long it waits then (None: nobody can tell). Who does not wait has none.
     """
 
     now: Mapping[Measure, Pot]
     in_time: Mapping[Measure, Pot]
-    gpus: int = 0
-    waits: tuple[tuple[float, float | None], ...] = ()
+    waits: Mapping[int, Waits] = field(default_factory=dict)
 
 
 def offer(
@@ -123,10 +130,26 @@ def _problems(left: Mapping[Measure, Pot]) -> Iterator[str]:
             yield answer.sentence
 
 
-def session_lengths(quota: Quota) -> list[int]:
-    """Return how long a server may be asked to run, in seconds, the shortest first."""
-    most = SESSION_STEPS[-1] if quota.session_seconds is None else quota.session_seconds
-    return list(reversed(_down(most, SESSION_STEPS)))
+def told_lengths(quota: Quota) -> list[int | None]:
+    """Return for which lengths of a session it is said how long one waits, the shortest first.
+
+    The longest, which a start without a word asks for, the shortest, and a spread between them; in
+    seconds, None is without an end.
+    """
+    most = quota.session_seconds
+    down = _down(SESSION_STEPS[-1] if most is None else most, SESSION_STEPS)
+    return _spread([*reversed(down), *([None] if most is None else [])], LENGTHS_TOLD)
+
+
+def told_counts(most: int, now: int) -> list[int]:
+    """Return for which numbers of GPUs that is said: up to the most, from the first that waits."""
+    return _spread(range(now + 1, most + 1), COUNTS_TOLD)
+
+
+def _spread(of: Sequence[Item], most: int) -> list[Item]:
+    """Return no more than so many of them, at least two, with the first and the last."""
+    told = min(most, len(of))
+    return [of[round(each * (len(of) - 1) / max(1, told - 1))] for each in range(told)]
 
 
 def _sizes(quota: Quota, shares: Shares) -> Iterator[Size]:
@@ -147,8 +170,9 @@ def _sizes(quota: Quota, shares: Shares) -> Iterator[Size]:
     yield Size("memory", "Memory", tuple(steps), _hint(MEMORY, quota, left))
     if quota.gpus:
         yield Size("gpus", "GPU", tuple(_gpus(quota, shares)), _hint(GPUS, quota, left))
-    hint = leases.trade(shares.gpus, shares.waits) if shares.waits else ""
-    yield Size("session", "Runs for at most", tuple(_sessions(quota.session_seconds)), hint)
+    told = tuple((f"{n}", leases.trade(n, shares.waits[n])) for n in sorted(shares.waits))
+    sessions = tuple(_sessions(quota.session_seconds))
+    yield Size("session", "Runs for at most", sessions, told=told)
 
 
 def _gpus(quota: Quota, shares: Shares) -> Iterator[Step]:

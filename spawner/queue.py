@@ -136,9 +136,12 @@ def etas(scene: Scene, now: float) -> list[tuple[Ticket, float | None]]:
 
 
 def what_if(
-    scene: Scene, ticket: Ticket, lengths: list[float], now: float
-) -> list[tuple[float, float | None]]:
-    """Return for each length when the ticket would start if that were what it asked for."""
+    scene: Scene, ticket: Ticket, lengths: Sequence[float | None], now: float
+) -> list[tuple[float | None, float | None]]:
+    """Return for each length when the ticket would start if that were what it asked for.
+
+    None is without an end, and a start that nobody can tell.
+    """
     found = []
     for length in lengths:
         asking = replace(ticket, asked=length)

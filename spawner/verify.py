@@ -9,9 +9,12 @@ says, and do as others ask, too. So what inspect shows is compared with the body
     what was mounted      is something we sent, bind or not, writable or not
 
 Everything else (log paths, DNS, time stamps) is the engine's own business.
+
+Inspect only repeats which GPUs were asked for. What a hook or a description of them (CDI) then made
+of it, the kernel shows once the container runs (spawner/nodes.py).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +65,17 @@ def differences(
         *_strange(sent.get("Mounts", []), mounted),
         *_unmasked(host_config),
     )
+
+
+def other_gpus(found: Collection[int] | None, leased: Sequence[int | None]) -> Difference | None:
+    """Return which GPUs a container has other than leased, all by their minor numbers.
+
+    None among the arguments is unknown, and what is unknown is no difference.
+    """
+    known = {each for each in leased if each is not None}
+    if found is None or None in leased or set(found) == known:
+        return None
+    return Difference("GPUs", sorted(known), sorted(found))
 
 
 def unlimited_swap(difference: Difference) -> bool:

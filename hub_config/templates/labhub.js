@@ -186,6 +186,13 @@ const lab = {
     }, 1000 * element.dataset.fresh);
   },
 
+  // Elements with data-gpus=NUMBER are shown while that many GPUs are chosen; without JavaScript all are.
+  tellOf(select) {
+    const tell = () => document.querySelectorAll("[data-gpus]").forEach((each) => { each.hidden = each.dataset.gpus !== select.value; });
+    select.addEventListener("change", tell);
+    tell();
+  },
+
   localTime(element) {
     const then = new Date(element.dateTime);
     if (Number.isNaN(then.getTime())) return;
@@ -202,6 +209,7 @@ document.querySelectorAll("time[data-until]").forEach(lab.untilTime);
 document.querySelectorAll("[data-add]").forEach(lab.addForm);
 document.querySelectorAll("[data-watch]").forEach(lab.watch);
 document.querySelectorAll("time[data-clock]").forEach(lab.clock);
+document.querySelectorAll("select[name=gpus]").forEach(lab.tellOf);
 document.querySelectorAll("[data-fresh]").forEach(lab.stayFresh);
 document.querySelectorAll("time[data-local]").forEach(lab.localTime);
 document.querySelectorAll("form[data-busy]").forEach((form) => {

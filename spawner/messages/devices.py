@@ -9,6 +9,15 @@ from spawner.messages.text import short
 
 USED_BY_OTHERS = "A program that is no server of labhub uses it; it is free when that has ended."
 UNSEEN = "The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L."
+OTHER_GPUS = (
+    "This machine gave your server other GPUs than those it was to get, so it was removed before "
+    "anybody could use it; start it without a GPU, and tell your administrator."
+)
+# For the log, behind which ones.
+OTHER_GPUS_WHY = (
+    "numbers of /dev/nvidia*. Compare nvidia-smi -L with what describes the GPUs to Docker, and "
+    "describe them anew (nvidia-ctk cdi generate)"
+)
 _FOUND = {
     Cause.LOST: "The driver cannot reach it: look for Xid in the kernel's log, then reset the GPU "
     "or restart the machine.",

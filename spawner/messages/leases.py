@@ -12,6 +12,7 @@ from spawner.messages.text import short
 from spawner.messages.times import span
 
 UNKNOWN = "nobody can tell when"
+NO_LIMIT = "no limit"
 UNCLAIMED = (
     "its turn in the queue came, nobody opened it, and others were waiting for its GPU. Start it "
     "again to queue once more, and keep the page open."
@@ -73,9 +74,9 @@ REMOVED = "An administrator took your start out of the queue; ask them why, or s
 STEP_QUEUE = "Waiting for room on this machine"
 
 
-def trade(wanted: int, choices: Iterable[tuple[float, float | None]]) -> str:
+def trade(wanted: int, choices: Iterable[tuple[float | None, float | None]]) -> str:
     """Say what asking for less time buys: ``4 h: about 20 min from now; 24 h: about 6 h …``."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[float | None]] = {}
     for asked_seconds, wait_seconds in choices:
         found.setdefault(_from_now(wait_seconds), []).append(asked_seconds)
     if len(found) == 1:
@@ -90,17 +91,9 @@ def _from_now(wait_seconds: float | None) -> str:
     return "now" if wait_seconds <= 0 else f"about {span(wait_seconds)} from now"
 
 
-def _spans(seconds: Sequence[float]) -> str:
-    first, last = span(seconds[0]), span(seconds[-1])
+def _spans(lengths: Sequence[float | None]) -> str:
+    first, last = (NO_LIMIT if each is None else span(each) for each in (lengths[0], lengths[-1]))
     return first if first == last else f"{first} to {last}"
-
-
-def choice(asked_seconds: float, eta_seconds: float | None) -> str:
-    """Say what asking for so much time means: ``4 h: about 20 min from now``."""
-    asked = span(asked_seconds)
-    if eta_seconds is None:
-        return f"{asked}: {UNKNOWN}"
-    return f"{asked}: now" if eta_seconds <= 0 else f"{asked}: about {span(eta_seconds)} from now"
 
 
 def waits_for(count: int, memory_bytes: int) -> str:

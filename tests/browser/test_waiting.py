@@ -80,8 +80,13 @@ def test_the_start_page_says_what_less_time_buys(
     with visit(browser) as page:
         sign_in(page, lab.url, "bob", PASSWORD)
         page.goto(f"{lab.url}/hub/spawn")
-        expect(page.get_by_label("GPU", exact=True)).to_contain_text("1 GPU, waits")
-        expect(page.get_by_text(re.compile(r"With 1 GPU: about \d+ h"))).to_be_visible()
+        gpus = page.get_by_label("GPU", exact=True)
+        expect(gpus).to_contain_text("1 GPU, waits")
+        gpus.select_option(label="None")
+        told = page.get_by_text(re.compile(r"With 1 GPU: about \d+ h"))
+        expect(told).to_be_hidden()
+        gpus.select_option(label="1 GPU, waits")
+        expect(told).to_be_visible()
         assert complaints(page, "spawn-without-a-free-gpu", artefacts) == []
 
 

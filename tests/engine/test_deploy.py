@@ -94,6 +94,17 @@ def test_the_hub_sees_how_much_memory_containers_use(first: Deployment) -> None:
     assert docker("exec", first.container("hub"), "python3", "-c", code).strip() == "0"
 
 
+def test_the_hub_sees_which_gpus_containers_have(first: Deployment) -> None:
+    found = docker("inspect", "-f", "{{.Id}} {{.State.Pid}}", first.container("proxy")).split()
+    code = (
+        "import os, pathlib; from spawner.nodes import Nodes; "
+        "proc = pathlib.Path(os.environ['LABHUB_PROC']); "
+        f"print(Nodes(pathlib.Path('/nowhere'), proc).read({found[0]!r}, {found[1]}, 0))"
+    )
+    seen = docker("exec", first.container("hub"), "python3", "-c", code).strip()
+    assert seen == "frozenset()"
+
+
 def test_receipts_are_read_with_the_labhub_command(first: Deployment) -> None:
     done = first.labhub("receipts", "nobody", "--json")
     assert (done.status, done.stdout) == (1, "")

@@ -19,16 +19,20 @@ import pytest
 from spawner.devices import Device
 from spawner.engine import Engine
 from spawner.entrance import Request
-from spawner.failure import NotAsDecidedError
+from spawner.failure import NotAsDecidedError, OtherGpusError
+from spawner.gpu_view import Seen, Sight
 from spawner.launch import Launch
+from spawner.messages.devices import OTHER_GPUS
+from spawner.nodes import Nodes
 from spawner.verify import differences
 from tests.lib.fake_gpus import HOOKED, FakeGpus, install
-from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_once
-from tests.lib.gpu_server import our_body
+from tests.lib.gpu_probe import COUNT, FORBIDDEN, GRANTED, only, probe_inside, probe_once
+from tests.lib.gpu_server import our_body, with_host_config
 from tests.lib.images import build
 from tests.lib.launches import launch
 from tests.lib.rig import Rig, rig
 from tests.lib.second_engine import SecondEngine
+from tests.lib.small_servers import quick_bundle
 
 ALL = tuple(range(COUNT))
 DEVICE_FILE = "nvidia1"
@@ -86,6 +90,7 @@ SAYINGS = {
     "all": (WANTS_ALL, (0, 1)),
     "another one's": ({"NVIDIA_VISIBLE_DEVICES": "GPU-1"}, (1,)),
     "a number": ({"NVIDIA_VISIBLE_DEVICES": "1"}, (1,)),
+    "nothing, with an old CUDA": ({"CUDA_VERSION": "8.0.61"}, (0, 1)),
     "and GPUDirect storage": ({**WANTS_ALL, "NVIDIA_GDS": "enabled"}, (0, 1, 2)),
     "and network cards": ({**WANTS_ALL, "NVIDIA_MOFED": "enabled"}, (0, 1, 2)),
     "and switches": ({**WANTS_ALL, "NVIDIA_NVSWITCH": "enabled"}, (0, 1, 2)),
@@ -106,10 +111,35 @@ def test_a_server_gets_its_lease_whatever_its_image_says(
         assert probe_once(machine.client, body) == only(*lease, by=HOOKED)
 
 
+MAY_ADMINISTER = {"CapAdd": ["SYS_ADMIN"]}
+
+
+@pytest.mark.parametrize("what", ["NVIDIA_MIG_CONFIG_DEVICES", "NVIDIA_MIG_MONITOR_DEVICES"])
+def test_no_server_may_change_slices_whatever_its_image_says(
+    machine: Machine, tmp_path: Path, what: str
+) -> None:
+    """The toolkit gives that to nobody who may not administer the machine: their start fails."""
+    image = machine.image_that_says({**WANTS_ALL, what: "all"})
+    stock = {"Image": image, "NetworkDisabled": True, "HostConfig": MAY_ADMINISTER}
+    assert probe_once(machine.client, stock) == only(0, 1, 3, others=FORBIDDEN, by=HOOKED)
+    with pytest.raises(docker.errors.APIError):
+        probe_once(machine.client, {**stock, "HostConfig": {}})
+    for lease in ((), (0,)):
+        body = our_body(image, tmp_path, {what: "all"}, *devices(lease))
+        assert probe_once(machine.client, body) == only(*lease, by=HOOKED)
+    # Nor does what the image says count where one might; without us it would.
+    administers = with_host_config(body, **MAY_ADMINISTER)
+    assert probe_once(machine.client, administers) == only(0, by=HOOKED)
+    administers["Env"] = [each for each in body["Env"] if not each.startswith(what)]
+    assert probe_once(machine.client, administers) == only(0, 3, by=HOOKED)
+
+
 def test_a_server_gets_its_lease_whatever_its_environment_says(
     machine: Machine, tmp_path: Path
 ) -> None:
-    says = {**WANTS_ALL, "NVIDIA_GDS": "enabled", "NVIDIA_IMEX_CHANNELS": "0"}
+    says = {
+        **WANTS_ALL, "CUDA_VERSION": "8.0.61", "NVIDIA_GDS": "enabled", "NVIDIA_IMEX_CHANNELS": "0",
+    }  # fmt: skip
     variables = [f"{key}={value}" for key, value in says.items()]
     stock = {"Image": machine.plain, "Env": variables, "NetworkDisabled": True}
     assert probe_once(machine.client, stock) == only(*ALL, by=HOOKED)
@@ -167,6 +197,7 @@ CHANGES = {
     "another runtime": Change({"Runtime": "nvidia"}, (0, 1), "Runtime"),
     "a device file": Change({"Devices": [DEVICE_FILE]}, (1,), "Devices"),
     "a rule": Change({"DeviceCgroupRules": EVERYTHING}, ALL, "DeviceCgroupRules"),
+    "the right to administer": Change({"Runtime": "nvidia", **MAY_ADMINISTER}, (0, 1), "CapAdd"),
     "nodes of one's own": Change(
         {"CapDrop": [], "CapAdd": ["MKNOD"], "DeviceCgroupRules": EVERYTHING}, ALL, "CapAdd"
     ),
@@ -246,3 +277,67 @@ def test_what_the_engine_made_of_ours_is_what_was_decided(
         assert differences(body, made["Config"], made["HostConfig"], made["Mounts"]) == ()
     finally:
         machine.client.api.remove_container(container, force=True, v=True)
+
+
+# What the machine really gives, whatever was asked for: its hook may be wrong about the cards.
+
+NOWHERE = Path("/nowhere")
+
+
+@pytest.fixture
+def quick_servers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """The same instance with servers that run, where NVIDIA's driver tells the cards apart."""
+    monkeypatch.setenv("DOCKER_HOST", machine.second.url)
+    with (
+        quick_bundle(machine.client, machine.plain, {}) as bundle,
+        rig(machine.client, bundle) as made,
+    ):
+        made.sign_in("ada")
+        made.desk.sight = Sight((Seen("GPU-0", minor=0), Seen("GPU-1", minor=1)))
+        yield made
+
+
+async def start_with_a_gpu(machine: Machine, servers: Rig) -> Launch:
+    """Start a server as far as its container runs, and return its launch."""
+    started = await launch_with_a_gpu(machine, servers)
+    await started.create(await started.prepare(), {}, ())
+    try:
+        assert await started.start()
+    except OtherGpusError as error:
+        failure = await started.failed(error, 1, "")
+        assert failure.jupyterhub_message == OTHER_GPUS
+        assert await servers.desk.engine.listed(started.labels) == []
+        assert servers.desk.store.transact(lambda ledger: ledger.open_runs()) == ()
+        raise
+    return started
+
+
+@pytest.mark.parametrize("cgroup_dir", [None, NOWHERE], ids=["cgroups", "processes"])
+@pytest.mark.parametrize("nodes", [(1,), (0, 1), ()], ids=["another", "one more", "none"])
+def test_a_server_that_got_other_gpus_is_removed(
+    machine: Machine, quick_servers: Rig, nodes: tuple[int, ...], cgroup_dir: Path | None
+) -> None:
+    if cgroup_dir is not None:
+        quick_servers.desk.nodes = Nodes(cgroup_dir, Path("/proc"))
+    with machine.gpus.wired(0, *nodes), pytest.raises(OtherGpusError):
+        asyncio.run(start_with_a_gpu(machine, quick_servers))
+
+
+@pytest.mark.parametrize("cgroup_dir", [None, NOWHERE], ids=["cgroups", "processes"])
+def test_a_server_that_got_its_own_goes_on(
+    machine: Machine, quick_servers: Rig, cgroup_dir: Path | None
+) -> None:
+    if cgroup_dir is not None:
+        quick_servers.desk.nodes = Nodes(cgroup_dir, Path("/proc"))
+    started = asyncio.run(start_with_a_gpu(machine, quick_servers))
+    assert probe_inside(machine.client, started.container) == only(0, by=HOOKED)
+
+
+def test_where_nobody_can_look_other_gpus_are_not_noticed(
+    machine: Machine, quick_servers: Rig
+) -> None:
+    """Unknown is no difference; and this is what the look is for."""
+    quick_servers.desk.nodes = Nodes(NOWHERE, NOWHERE)
+    with machine.gpus.wired(0, 1):
+        started = asyncio.run(start_with_a_gpu(machine, quick_servers))
+    assert probe_inside(machine.client, started.container) == only(1, by=HOOKED)

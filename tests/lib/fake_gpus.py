@@ -6,18 +6,22 @@ devices a container gets:
     nvidia-container-runtime        adds the hook to every container that it creates, and what
                                     NVIDIA_GDS and its like ask for
     nvidia-container-runtime-hook   obeys mounts below /var/run/nvidia-container-devices, else the
-                                    last NVIDIA_VISIBLE_DEVICES of the container's variables, and
-                                    with a GPU NVIDIA_IMEX_CHANNELS, too
+                                    last NVIDIA_VISIBLE_DEVICES of the container's variables, which
+                                    CUDA_VERSION alone stands for, too. With a GPU it also obeys
+                                    NVIDIA_IMEX_CHANNELS and, where a container may administer the
+                                    machine (else it fails), NVIDIA_MIG_CONFIG_DEVICES and _MONITOR_
 
 The UUIDs of the two are GPU-0 and GPU-1. For all else that can be asked for, two devices of the
-same kind stand: 2 is what the runtime gives, 3 a channel that the hook gives. Like the real ones,
-the hook changes the device cgroup behind the engine's back; on cgroup v2 that takes a program in
-the kernel, and here the container only gets the node.
+same kind stand: 2 is what the runtime gives, 3 what else the hook gives. Like the real ones, the
+hook changes the device cgroup behind the engine's back; on cgroup v2 that takes a program in the
+kernel, and here the container only gets the node.
 (ref: github.com/NVIDIA/nvidia-container-toolkit, cmd/nvidia-container-runtime-hook and internal/)
 """
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +58,21 @@ mounted = [
     each["destination"].removeprefix(ROOT) for each in spec["mounts"]
     if each["source"] == "/dev/null" and each["destination"].startswith(ROOT)
 ]
-wanted = ",".join(mounted) or environment.get("NVIDIA_VISIBLE_DEVICES", "")
+is_old = "CUDA_VERSION" in environment and "NVIDIA_REQUIRE_CUDA" not in environment
+unset = "all" if is_old else ""
+wanted = ",".join(mounted) or environment.get("NVIDIA_VISIBLE_DEVICES", unset)
+slices = any(environment.get(f"NVIDIA_MIG_{what}_DEVICES") for what in ("CONFIG", "MONITOR"))
 numbers = []
 if wanted not in {"", "void", "none"}:
     names = ["0", "1"] if wanted == "all" else wanted.split(",")
     numbers = [int(each.removeprefix("GPU-")) for each in names]
     numbers += [2] if "gated" in sys.argv else []
-    numbers += [3] if environment.get("NVIDIA_IMEX_CHANNELS") else []
+    numbers += [3] if environment.get("NVIDIA_IMEX_CHANNELS") or slices else []
+    if slices and "CAP_SYS_ADMIN" not in spec["process"]["capabilities"]["bounding"]:
+        sys.exit("cannot set MIG devices in non privileged container")
+if Path(WIRES).exists():
+    wires = json.loads(Path(WIRES).read_text())
+    numbers = [node for each in numbers for node in wires.get(str(each), [each])]
 with open(CALLS, "a") as calls:
     calls.write(json.dumps({"id": state["id"], "devices": numbers}) + "\\n")
 root = Path("/proc", str(state["pid"]), "root", *(bundle / spec["root"]["path"]).parts[1:])
@@ -100,14 +112,23 @@ class FakeGpus:
         lines = _calls(self.folder).read_text().splitlines()
         return [tuple(json.loads(line)["devices"]) for line in lines]
 
+    @contextmanager
+    def wired(self, number: int, *nodes: int) -> Iterator[None]:
+        """For a while, give other nodes to who asks for a GPU, as after a change of the cards."""
+        _wires(self.folder).write_text(json.dumps({number: nodes}))
+        try:
+            yield
+        finally:
+            _wires(self.folder).unlink()
+
 
 def install(folder: Path) -> FakeGpus:
     """Write both programs."""
     hook = folder / "nvidia-container-runtime-hook"
     runtime = folder / "nvidia-container-runtime"
-    calls = _calls(folder)
+    calls, wires = _calls(folder), _wires(folder)
     calls.write_text("")
-    begin = f"#!{sys.executable}\nHOOK = {str(hook)!r}\nCALLS = {str(calls)!r}\n"
+    begin = f"#!{sys.executable}\nHOOK, CALLS, WIRES = {[str(hook), str(calls), str(wires)]!r}\n"
     for path, code in ((hook, HOOK), (runtime, RUNTIME)):
         path.write_text(begin + code)
         path.chmod(0o755)
@@ -116,3 +137,7 @@ def install(folder: Path) -> FakeGpus:
 
 def _calls(folder: Path) -> Path:
     return folder / "calls"
+
+
+def _wires(folder: Path) -> Path:
+    return folder / "wires"

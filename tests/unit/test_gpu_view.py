@@ -37,6 +37,10 @@ def test_who_uses_a_gpu(processes: tuple[Process, ...], is_others: bool) -> None
     assert found == (Seen(A, used_by_others=is_others),)
 
 
+def test_the_number_of_its_node_is_kept() -> None:
+    assert seen(report(Gpu(A, minor=3)), GRANTS) == (Seen(A, minor=3),)
+
+
 def test_a_server_on_a_gpu_that_is_not_its_own_is_somebody_else_there() -> None:
     [found] = seen(report(Gpu(B, processes=(Process(1, container=ADA),))), GRANTS)
     assert found.used_by_others

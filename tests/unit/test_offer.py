@@ -1,12 +1,25 @@
 """What the start page offers fits: every step of it can be chosen, and the first is the most."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hub_config.schema import Config
 from spawner.admission import GPUS, Admitted, InUse, Pot, Room, admit, in_time, pots, tightest
-from spawner.offer import ImageCard, Offer, Shares, Size, Step, form, from_form, offer
+from spawner.offer import (
+    ImageCard,
+    Offer,
+    Shares,
+    Size,
+    Step,
+    form,
+    from_form,
+    offer,
+    told_counts,
+    told_lengths,
+)
 from spawner.options import choose
 from spawner.quota import Quota
 from spawner.runs import Holder
@@ -156,15 +169,50 @@ def test_a_gpu_that_somebody_has_is_waited_for_and_less_time_is_less_of_a_wait()
     bob = InUse(Holder("bob", ""), frozenset(), 1, GIB, 64, gpus=1)
     found = [*pots(ADA, [bob], QUOTA, {}, Room()), Pot(GPUS, 1, 1, "")]
     waits = ((3600.0, 1200.0), (14400.0, None), (86400.0, 0.0))
-    shares = Shares(tightest(found), tightest(in_time(found)), 1, waits)
+    shares = Shares(tightest(found), tightest(in_time(found)), {1: waits})
     [_, _, gpus, session] = offer(CONFIG.images, (), QUOTA, shares, 1).sizes
     assert gpus == Size(
         "gpus", "GPU", steps(("1", "1 GPU, waits"), ("0", "None")),
         "This machine has no GPUs left for servers: you wait until others have stopped theirs.",
     )  # fmt: skip
-    assert session.hint == (
-        "With 1 GPU: 1 h: about 20 min from now; 4 h: nobody can tell when; 24 h: now."
-    )
+    assert (session.hint, session.told) == ("", (
+        ("1", "With 1 GPU: 1 h: about 20 min from now; 4 h: nobody can tell when; 24 h: now."),
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("session", "hours"),
+    [
+        (3 * HOUR, [1, 2, 3]),
+        (12 * HOUR, [1, 2, 4, 8, 12]),
+        (24 * HOUR, [1, 2, 4, 12, 24]),
+        (30 * HOUR, [1, 4, 8, 12, 30]),
+        (168 * HOUR, [1, 4, 12, 48, 168]),
+        (HOUR // 2, [0.5]),
+        (None, [1, 4, 12, 72, None]),
+    ],
+)
+def test_for_which_times_it_is_said_how_long_one_waits(
+    session: int | None, hours: list[float | None]
+) -> None:
+    quota = replace(QUOTA, session_seconds=session)
+    assert told_lengths(quota) == [None if each is None else each * HOUR for each in hours]
+
+
+@pytest.mark.parametrize(
+    ("most", "now", "counts"),
+    [
+        (0, 0, []),
+        (2, 2, []),
+        (1, 3, []),
+        (1, 0, [1]),
+        (3, 1, [2, 3]),
+        (4, 0, [1, 2, 3, 4]),
+        (8, 0, [1, 3, 6, 8]),
+    ],
+)
+def test_for_how_many_gpus_it_is_said(most: int, now: int, counts: list[int]) -> None:
+    assert told_counts(most, now) == counts
 
 
 @given(

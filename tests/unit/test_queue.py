@@ -347,6 +347,10 @@ def test_device_time_is_forgotten_by_halves() -> None:
             "With 2 GPUs: 1 h to 2 h: now; 4 h: nobody can tell when.",
         ),
         (
+            messages.trade(1, [(HOUR, 60), (24 * HOUR, 7200), (None, 7200)]),
+            "With 1 GPU: 1 h: about 1 min from now; 24 h to no limit: about 2 h from now.",
+        ),
+        (
             messages.trade(1, [(HOUR, 60), (4 * HOUR, 60)]),
             "With 1 GPU: about 1 min from now, however long it may run.",
         ),
