@@ -201,8 +201,8 @@ MUTANTS = (
         "routes-stay-lost",
         "a proxy that was restarted gets no routes",
         "hub_config/hub.py",
-        "                    await self._check_routes()\n",
-        "",
+        "                    if await self._check_routes():\n",
+        "                    if True:\n",
         f"{WATCH} -k proxy_that_was_killed",
     ),
     Mutant(
