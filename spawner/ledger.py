@@ -74,14 +74,21 @@ class Ledger(QueueLedger, UsesLedger):
         )
         self._resize_span(run.name, at or datetime.now(UTC))
 
-    def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
-        """Note who wants the holder's open runs to end, and why; who asked first stays."""
+    def ask_stop(
+        self, holder: Holder, reason: Reason, actor: str, *, run: str = "", container: str = ""
+    ) -> None:
+        """Note who wants the holder's open runs to end, and why; who asked first stays.
+
+        Only this run, or that of this container, where one is named: what is noted late must not
+        end a server that was begun meanwhile.
+        """
         self._write("ask_stop")
-        mine = rows.runs.c.user == holder.user, rows.runs.c.server == holder.server
+        of_run = rows.runs.c
+        mine = [of_run.user == holder.user, of_run.server == holder.server, of_run.stop.is_(None)]
+        mine += [of_run.name == run] if run else []
+        mine += [of_run.container == container] if container else []
         self._connection.execute(
-            sa.update(rows.runs)
-            .where(*mine, rows.runs.c.stop.is_(None))
-            .values(stop=reason.value, actor=actor)
+            sa.update(rows.runs).where(*mine).values(stop=reason.value, actor=actor)
         )
 
     def end(self, receipt: Receipt) -> bool:

@@ -161,8 +161,16 @@ MUTANTS = (
         "last-asked-wins",
         "who asks for the end later replaces who asked first",
         "spawner/ledger.py",
-        ".where(*mine, rows.runs.c.stop.is_(None))",
-        ".where(*mine)",
+        ", of_run.stop.is_(None)]",
+        "]",
+        STORE,
+    ),
+    Mutant(
+        "a-late-stop-ends-another",
+        "what is asked of one run is asked of every run of its server",
+        "spawner/ledger.py",
+        "        mine += [of_run.container == container] if container else []\n",
+        "",
         STORE,
     ),
     Mutant(
