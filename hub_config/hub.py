@@ -31,6 +31,8 @@ from spawner.timekeeping import Timekeeper
 from spawner.watch import Watch
 
 PROXY_RETRY_SECONDS = 0.25
+# Between checks of routes that fail while the proxy is there.
+PROXY_CHECK_SECONDS = 2
 
 
 orm.JSONDict.cache_ok = True  # it has no state; without this SQLAlchemy compiles every query anew
@@ -149,21 +151,26 @@ class LabHub(AnsweringHub):
         """
         address = urlparse(self.proxy.api_url)
         while True:
+            pause_seconds = PROXY_RETRY_SECONDS
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_connection(address.hostname, address.port)
                 try:
-                    await self._check_routes()
-                    await reader.read()
+                    if await self._check_routes():
+                        await reader.read()
+                    else:
+                        pause_seconds = PROXY_CHECK_SECONDS
                 finally:
                     writer.close()
-            await asyncio.sleep(PROXY_RETRY_SECONDS)
+            await asyncio.sleep(pause_seconds)
 
-    async def _check_routes(self) -> None:
-        """Compare the routes with what they should be; the next connection tries again."""
+    async def _check_routes(self) -> bool:
+        """Compare the routes with what they should be; return whether that went well."""
         try:
             await self.proxy.check_routes(self.users, self._service_map)
         except Exception as error:  # noqa: BLE001 - whatever it is, the guard must go on
             self.log.warning("The proxy's routes could not be checked: %s", error)
+            return False
+        return True
 
 
 if __name__ == "__main__":

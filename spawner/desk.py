@@ -18,7 +18,7 @@ from spawner.images import Images
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
 from spawner.nodes import Nodes
-from spawner.receipts import Asked, Receipts
+from spawner.receipts import Asked, Receipts, Story
 from spawner.room import Room
 from spawner.runs import Holder
 from spawner.sightings import Sightings
@@ -138,13 +138,13 @@ class Desk:
 
         What the engine does not do now, a round of the watch does later.
         """
-        await self.receipts.ask(holder, asked)
+        await self.receipts.ask(holder, asked, container=container)
         labels = identity_labels(self.lab.name, *holder)
         try:
             state = await self.find(container, labels)
             if state is not None:
-                return await self.ends.end(state, grace_seconds)
-            await self.receipts.close_all(holder)
+                return await self.ends.end(state, grace_seconds, Story(asked.reason))
+            await self.receipts.close_all(holder, container)
         except EngineError as error:
             log.warning("Stopping the server of %s: %s", holder.user, error)
             self.round_due.set()

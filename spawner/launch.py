@@ -272,7 +272,7 @@ class Launch:
     async def cancelled(self) -> None:
         """End what was begun, because the user does not want it any more."""
         # In the store, so that a hub that comes back knows it, too.
-        await self._desk.receipts.ask(self.holder, Asked(Reason.CANCELLED))
+        await self._desk.receipts.ask(self.holder, Asked(Reason.CANCELLED), run=self.name)
         await self._undo(Story(Reason.CANCELLED, answered=False))
 
     async def _given_up(self) -> None:

@@ -85,19 +85,24 @@ class Ledger(QueueLedger, UsesLedger):
         )
         self._resize_span(run.name, at or datetime.now(UTC))
 
-    def ask_stop(self, holder: Holder, reason: Reason, actor: str) -> None:
+    def ask_stop(
+        self, holder: Holder, reason: Reason, actor: str, *, run: str = "", container: str = ""
+    ) -> None:
         """Note who wants the holder's open runs to end, and why; who asked first stays.
 
-        Such a start does not go back to the queue.
+        Only this run, or that of this container, where one is named: what is noted late must not
+        end a server that was begun meanwhile. Such a start does not go back to the queue.
         """
         self._write("ask_stop")
-        self._settle(holder)
-        mine = rows.runs.c.user == holder.user, rows.runs.c.server == holder.server
-        self._connection.execute(
-            sa.update(rows.runs)
-            .where(*mine, rows.runs.c.stop.is_(None))
-            .values(stop=reason.value, actor=actor)
+        of_run = rows.runs.c
+        mine = [of_run.user == holder.user, of_run.server == holder.server, of_run.stop.is_(None)]
+        mine += [of_run.name == run] if run else []
+        mine += [of_run.container == container] if container else []
+        noted = self._connection.execute(
+            sa.update(rows.runs).where(*mine).values(stop=reason.value, actor=actor)
         )
+        if noted.rowcount or not (run or container):
+            self._settle(holder)
 
     def end(self, receipt: Receipt) -> bool:
         """Close the run and keep its receipt; False when it has one, and then nothing changes."""

@@ -66,11 +66,15 @@ class Receipts:
         """Do nothing yet; `ended` is called after each end."""
         self._store, self._sightings, self._ended = store, sightings, ended
 
-    async def ask(self, holder: Holder, asked: Asked) -> None:
-        """Note who wants this server to end, before it does."""
-        await self.transact(
-            lambda ledger: ledger.ask_stop(holder, asked.reason, asked.actor), otherwise=None
-        )
+    async def ask(
+        self, holder: Holder, asked: Asked, *, run: str = "", container: str = ""
+    ) -> None:
+        """Note who wants this server to end, before it does; only this run of it, if known."""
+
+        def work(ledger: Ledger) -> None:
+            ledger.ask_stop(holder, asked.reason, asked.actor, run=run, container=container)
+
+        await self.transact(work, otherwise=None)
         reached("stop.asked")
 
     async def write(self, state: Container, log_text: str, story: Story) -> Receipt | None:
@@ -98,11 +102,14 @@ class Receipts:
         await self.transact(lambda ledger: ledger.withdraw(run.name), otherwise=None)
         self._ended()
 
-    async def close_all(self, holder: Holder) -> None:
-        """Write the receipts of a server none of whose containers is there any more."""
+    async def close_all(self, holder: Holder, container: str = "") -> None:
+        """Write the receipts of a server none of whose containers is there any more.
+
+        Only that of this container, if known: a later start may have begun meanwhile.
+        """
         with contextlib.suppress(StoreError):  # the runs stay open, and a round closes them
             for run in await self.open_runs():
-                if run.holder == holder:
+                if run.holder == holder and container in {"", run.container}:
                     await self.close(run)
 
     async def _end(

@@ -126,6 +126,17 @@ def lab_of_its_own(lab: RealLab) -> Iterator[RealLab]:
     lab.restart_hub(kill=True)
 
 
+@pytest.fixture
+def victim_memory(lab: RealLab) -> Memory:
+    """What a kernel of the victim knows, whose server has the real bundle for once."""
+    quick = lab.env["LABHUB_BUNDLE"]
+    lab.env["LABHUB_BUNDLE"] = build("bundle")
+    lab.restart_hub(kill=True)
+    lab.env["LABHUB_BUNDLE"] = quick
+    lab.start_server(VICTIM, "quick")
+    return remember(lab.kernels(VICTIM), "42")
+
+
 def clean_up(lab: RealLab) -> None:
     """Let the next test begin with nothing of the victim, whatever this one left."""
     with lab.engine() as engine:
@@ -217,6 +228,24 @@ def kill_hub_at(lab: RealLab, scene: Scene, point: str) -> int:
     assert lab.hub.ended == -signal.SIGKILL
     assert lab.orders.reached()[-1] == point
     return begun + runs_begun(lab)
+
+
+def test_a_server_whose_end_was_not_noted_goes_on_with_its_kernel(
+    lab: RealLab, victim_memory: Memory
+) -> None:
+    lab.orders.write("store.ask_stop:before#1")
+    with suppress(requests.RequestException, TimeoutError):
+        stop(lab)
+    wait_until(lambda: died(lab), "the hub to die before it noted the end", DEATH_SECONDS)
+
+    lab.orders.write("")
+    lab.start_hub()
+    assert {BYSTANDER, VICTIM} <= lab.wait_for_agreement().answering
+    assert victim_memory.is_kept()
+
+    stop(lab)
+    assert VICTIM not in lab.said()
+    lab.wait_for_agreement()
 
 
 def live_on(lab: RealLab) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.lib.behind import ADA, SHORT, Make, hang, outcomes, value
 from tests.lib.fake_engine import TENSORFLOW, FakeEngine
 from tests.lib.fake_engine import Fault as EngineFault
 from tests.lib.fault_proxy import FaultProxy
-from tests.lib.faults import Fault, Kind
+from tests.lib.faults import CALL_KINDS, Fault, Kind
 
 
 @pytest.mark.parametrize("kind", [Kind.TRUNCATED, Kind.HALF_JSON])
@@ -166,6 +167,19 @@ async def test_another_engine_on_the_socket_is_asked_for_its_version(
     monkeypatch.setattr(fake_engine, "api_version", "1.40")
     assert (await engine.container("ada")).name == "ada"
     assert len(fake_engine.calls_to("GET", "/version")) == 2
+
+
+@pytest.mark.parametrize("kind", sorted(CALL_KINDS))
+async def test_the_question_for_the_version_may_fail_and_says_nothing_about_containers(
+    make: Make, proxy: FaultProxy, kind: Kind
+) -> None:
+    engine = make(SHORT)
+    fault = proxy.add(Fault(kind, "GET", "^/version$", seconds=0.05))
+    with suppress(UnknownError):  # a NotFoundError would be taken for an end
+        assert (await engine.container("ada")).name == "ada"
+    assert fault.hits
+    proxy.clear(fault)
+    assert (await engine.container("ada")).name == "ada"
 
 
 # what is told

@@ -22,12 +22,14 @@ from spawner.launch import Launch
 from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Quota
-from spawner.runs import Holder, Run
+from spawner.receipts import Asked as Wanted
+from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger
 from spawner.watch import ROUND_SECONDS, Watch
 from tests.lib.model_hub import CONFIG, LAB
 
-LABELS = identity_labels(LAB.name, "ada", "")
+ADA = Holder("ada", "")
+LABELS = identity_labels(LAB.name, *ADA)
 ACCOUNT = Account("ada", 200_000, "a" * 16, "issuer", "subject", "ada", "Ada")
 GONE, SILENT = NotFoundError("no such container"), UnknownError("broken off")
 
@@ -220,3 +222,51 @@ async def test_a_start_that_failed_clears_nothing_away_any_more(tmp_path: Path) 
         await Launch(desk, entered, Steps()).prepare()
     await asyncio.sleep(0.1)
     assert engine.asked == []
+
+
+# what comes late is about the run that it was meant for
+
+
+def begun(desk: Desk, *names: str) -> list[Run]:
+    """Begin one run after the other, for the same server; each is its container's name, too."""
+    runs = [Run(each, ADA, "image", 1 << 30, datetime.now(UTC), container=each) for each in names]
+    for run in runs:
+        desk.store.transact(lambda ledger, run=run: ledger.begin(run))
+    return runs
+
+
+async def test_a_start_that_is_cancelled_late_asks_for_no_other_run_s_end(tmp_path: Path) -> None:
+    desk = desk_with(Told({}, []), tmp_path)
+    old, _ = begun(desk, "old", "new")
+    quota = Quota(cpus=1, memory_bytes=1 << 30, shm_bytes=1 << 26, pids=256)
+    entered = Entered(Request(CONFIG, "ada", "", {}), {}, ACCOUNT, Choice("one", quota), old)
+    await Launch(desk, entered, Steps()).cancelled()
+    stops = {run.name: run.stop for run in desk.store.transact(Ledger.open_runs)}
+    assert stops == {"old": Reason.CANCELLED, "new": None}
+
+
+async def test_a_stop_that_comes_late_ends_no_other_run(tmp_path: Path) -> None:
+    desk = desk_with(Told({}, []), tmp_path)
+    _, new = begun(desk, "old", "new")
+    await desk.stop(ADA, "old", Wanted(Reason.USER, "ada"), 0)
+    assert desk.store.transact(Ledger.open_runs) == (new,)
+    receipt = desk.store.transact(lambda ledger: ledger.last(ADA))
+    assert receipt is not None
+    assert (receipt.run, receipt.reason, receipt.actor) == ("old", Reason.USER, "ada")
+
+
+async def test_a_stop_of_a_run_without_a_known_container_says_why(tmp_path: Path) -> None:
+    class Ends(Told):
+        async def stop(self, container: str, _grace_seconds: int) -> None:
+            self.known = {container: box(container, "exited")}
+
+        async def remove(self, _container: str) -> None:
+            self.known = {}
+
+    desk = desk_with(Ends({"old": OLD}, ["old"]), tmp_path)
+    run = Run("old", ADA, "image", 1 << 30, datetime.now(UTC))
+    desk.store.transact(lambda ledger: ledger.begin(run))  # and the store refused the binding
+    await desk.stop(ADA, "old", Wanted(Reason.USER, "ada"), 0)
+    receipt = desk.store.transact(lambda ledger: ledger.last(ADA))
+    assert receipt is not None
+    assert (receipt.run, receipt.reason) == ("old", Reason.USER)

@@ -132,6 +132,18 @@ def test_asking_for_one_server_s_end_asks_for_no_other(book: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize("which", [{"run": "r1"}, {"container": "c0ffee"}])
+def test_asking_for_one_run_s_end_asks_for_no_later_one(book: Store, which: dict[str, str]) -> None:
+    book.transact(lambda ledger: (ledger.begin(run()), ledger.bind("r1", "c0ffee")))
+    later = replace(run("r2"), began=NOON + timedelta(hours=1))
+    book.transact(lambda ledger: (ledger.begin(later), ledger.bind("r2", "decaf")))
+    book.transact(lambda ledger: ledger.ask_stop(ADA, Reason.USER, "ada", **which))
+    assert [each.stop for each in book.transact(lambda ledger: ledger.open_runs())] == [
+        Reason.USER,
+        None,
+    ]
+
+
 def test_times_are_the_same_moment_in_utc(book: Store) -> None:
     there = timezone(timedelta(hours=5, minutes=30))
     book.transact(lambda ledger: ledger.end(end(at=NOON.astimezone(there))))

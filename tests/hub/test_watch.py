@@ -20,8 +20,10 @@ from spawner.store import Store
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.instance_dir import DEFAULT_CONFIG
 from tests.lib.lab import Lab
-from tests.lib.node import ROOT
+from tests.lib.node import ROOT, proxy_path
 from tests.lib.person import Person, words
+from tests.lib.processes import free_ports, listens
+from tests.lib.refusing_front import RefusingFront
 
 CULLER_TOKEN = secrets.token_hex(16)
 ADA = Holder("ada", "")
@@ -81,6 +83,12 @@ def wait_until(true: Callable[[], object], seconds: float = 15) -> None:
 def model(lab: Lab) -> dict[str, object]:
     """Return the hub's view of ada's server, empty when there is none."""
     return lab.api("GET", "users/ada").json()["servers"].get("") or {}
+
+
+def answers(lab: Lab) -> bool:
+    """Whether the proxy has the way to ada's server, who need not be signed in for this answer."""
+    page = requests.get(f"{lab.url}/user/ada/api", timeout=10, allow_redirects=False)
+    return page.status_code == 200
 
 
 @contextmanager
@@ -378,6 +386,24 @@ def test_a_proxy_that_was_killed_has_its_routes_back(lab: Lab, ada: Person, runn
     wait_until(lambda: ada.get("/user/ada/api").status_code == 200, seconds=10)
     assert time.monotonic() - began < 10
     assert ada.get("/hub/home").status_code == 200
+
+
+def test_a_proxy_that_refuses_the_first_questions_has_its_routes_back(
+    lab: Lab, running: str
+) -> None:
+    lab.proxy.end(kill=True)
+    [behind] = free_ports(1)
+    environ = {**lab.env, "PATH": proxy_path(), "LABHUB_API_PORT": str(behind)}
+    lab.proxy.start(environ, ROOT)
+    try:
+        lab.proxy.wait_for(lambda: listens(behind))
+        with RefusingFront(lab.dir.api_port, behind, times=2) as front:
+            wait_until(lambda: answers(lab), seconds=10)
+            assert front.refused == 2
+    finally:
+        lab.proxy.end()
+        lab.start_proxy()
+    wait_until(lambda: answers(lab), seconds=10)
 
 
 @pytest.mark.slow

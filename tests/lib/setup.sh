@@ -6,7 +6,7 @@ apt() { env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
 missing_packages_for_tests() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3 python3-venv'
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf ' ca-certificates'
-    ! wants hub || compiler_packages
+    ! needs_hub || compiler_packages
     ! wants engine || packages_for_engine
     ! wants browser || chromium_path >/dev/null || chromium_packages
 }
