@@ -101,7 +101,7 @@ class Receipts:
     async def close_all(self, holder: Holder) -> None:
         """Write the receipts of a server none of whose containers is there any more."""
         with contextlib.suppress(StoreError):  # the runs stay open, and a round closes them
-            for run in await self.open_runs():
+            for run in await self.open_runs() or ():
                 if run.holder == holder:
                     await self.close(run)
 
@@ -137,9 +137,9 @@ class Receipts:
 
         await self.transact(work, otherwise=None)
 
-    async def open_runs(self) -> tuple[Run, ...]:
-        """Return what was begun and has no receipt yet."""
-        return await self.transact(lambda ledger: ledger.open_runs(), otherwise=())
+    async def open_runs(self) -> tuple[Run, ...] | None:
+        """Return what was begun and has no receipt yet, None while the store does not tell."""
+        return await self.transact(lambda ledger: ledger.open_runs(), otherwise=None)
 
     async def last(self, holder: Holder) -> Receipt | None:
         """Return how a server last ended, None while nobody knows of an end."""

@@ -144,7 +144,7 @@ class Watch:
         view = View(tuple(map(_seen, listed)), active, busy, runs)
         actions = reconcile(view)
         reached("round.decided")
-        met = {each.holder for each in (*view.seen, *runs)}
+        met = {each.holder for each in (*view.seen, *(runs or ()))}
         self._pause_seconds = BUSY_ROUND_SECONDS if met & busy else ROUND_SECONDS
         for action in actions:
             RECONCILE_ACTIONS.labels(type(action).__name__.lower()).inc()

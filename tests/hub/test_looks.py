@@ -19,11 +19,12 @@ from spawner.entrance import Entered, Request
 from spawner.events import Event
 from spawner.images import Images
 from spawner.launch import Launch
+from spawner.metrics import RECONCILE_ACTIONS
 from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Quota
 from spawner.runs import Holder, Run
-from spawner.store import Ledger
+from spawner.store import Ledger, StoreError
 from spawner.watch import ROUND_SECONDS, Watch
 from tests.lib.model_hub import CONFIG, LAB
 
@@ -60,6 +61,9 @@ class Told:
         if isinstance(self.names, Exception):
             raise self.names
         return [Listed(name, name, self._state(name), LABELS, "") for name in self.names]
+
+    async def remove(self, _container: str) -> None:
+        self.asked.append("remove")
 
     def _state(self, name: str) -> str:
         known = self.known.get(name)
@@ -131,13 +135,36 @@ async def test_a_round_looks_in_the_order_that_an_old_answer_cannot_hurt(tmp_pat
     desk = desk_with(engine, tmp_path)
     opened = desk.receipts.open_runs
 
-    async def open_runs() -> tuple[Run, ...]:
+    async def open_runs() -> tuple[Run, ...] | None:
         engine.asked.append("store")
         return await opened()
 
     desk.receipts.open_runs = open_runs  # type: ignore[method-assign]
     await Watch(desk, Asked(engine.asked)).round()
     assert engine.asked[:5] == ["store", "busy", "engine", "hub", "busy"]
+
+
+async def test_a_round_without_a_store_takes_no_server_for_one_that_the_store_lost(
+    tmp_path: Path,
+) -> None:
+    class Fails:
+        def transact(self, _work: object) -> None:
+            raise StoreError("no space left")
+
+    class Knows(Asked):
+        def active(self) -> dict[Holder, str]:
+            return {Holder("ada", ""): "old"}
+
+        def busy(self) -> set[Holder]:
+            return set()
+
+    engine = Told({"old": OLD}, ["old"])
+    desk = desk_with(engine, tmp_path)
+    desk.store = Fails()  # type: ignore[assignment]
+    recorded = RECONCILE_ACTIONS.labels("record")._value
+    before = recorded.get()
+    await Watch(desk, Knows([])).round()
+    assert recorded.get() == before
 
 
 @pytest.mark.parametrize("error", [None, UnavailableError("cut"), UnknownError("broken off")])
@@ -207,9 +234,6 @@ async def test_a_start_that_failed_clears_nothing_away_any_more(tmp_path: Path) 
 
         async def image(self, _name: str) -> None:
             raise UnavailableError("away")
-
-        async def remove(self, _container: str) -> None:
-            self.asked.append("remove")
 
     engine = Late({"new": NEW}, ["new"])
     desk = desk_with(engine, tmp_path)
