@@ -53,7 +53,7 @@ class Lanes:
         """Keep how a call went."""
         lane, now = CALLS[name].lane.name, time.monotonic()
         ENGINE_CALLS.labels(lane, name, outcome(error)).inc()
-        ENGINE_SECONDS.labels(lane).observe(now - began)
+        ENGINE_SECONDS.labels(lane, outcome(error)).observe(now - began)
         if isinstance(error, UnavailableError) and not isinstance(error, RegistryError):
             self._health.silent(began, str(error))
         else:

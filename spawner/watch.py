@@ -150,7 +150,7 @@ class Watch:
             RECONCILE_ACTIONS.labels(type(action).__name__.lower()).inc()
             self._desk.detach(self._act(action))
         await self._measure([each.id for each in listed if not each.ended])
-        await self._desk.images.tidy()
+        self._desk.detach(self._desk.images.tidy())
 
     async def _act(self, action: Action) -> None:
         """Do one thing; what fails is done by the next round."""

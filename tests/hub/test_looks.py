@@ -26,6 +26,7 @@ from spawner.quota import Quota
 from spawner.runs import Holder, Run
 from spawner.store import Ledger, StoreError
 from spawner.watch import ROUND_SECONDS, Watch
+from tests.lib.behind import until
 from tests.lib.model_hub import CONFIG, LAB
 
 LABELS = identity_labels(LAB.name, "ada", "")
@@ -70,10 +71,31 @@ class Told:
         return known.status if isinstance(known, Container) else "running"
 
 
+class Clings(Told):
+    """An engine in which a container made for reading was left, and stays as long as it likes."""
+
+    def __init__(self, removal: EngineError | asyncio.Event) -> None:
+        """Refuse each removal, or let it last until the event."""
+        super().__init__({}, [])
+        self.removal, self.removals = removal, 0
+
+    async def listed(self, labels: Mapping[str, str]) -> list[Listed]:
+        if labels.get("labhub.role") == "look":
+            return [Listed(name, name, "created", labels, "") for name in ("left", "left too")]
+        return await super().listed(labels)
+
+    async def remove(self, container: str) -> None:
+        self.removals += 1
+        if isinstance(self.removal, asyncio.Event):
+            await self.removal.wait()
+        else:
+            raise self.removal
+
+
 def desk_with(engine: Any, folder: Path) -> Desk:
     desk = Desk(dataclasses.replace(LAB, state_dir=folder))
     desk.engine = engine
-    desk.images = Images(engine, {})
+    desk.images = Images(engine, {"labhub.role": "look"})
     return desk
 
 
@@ -142,6 +164,36 @@ async def test_a_round_looks_in_the_order_that_an_old_answer_cannot_hurt(tmp_pat
     desk.receipts.open_runs = open_runs  # type: ignore[method-assign]
     await Watch(desk, Asked(engine.asked)).round()
     assert engine.asked[:5] == ["store", "busy", "engine", "hub", "busy"]
+
+
+async def test_what_was_left_of_a_look_and_cannot_be_removed_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Clings(UnknownError("driver failed to remove root filesystem"))
+    desk = desk_with(engine, tmp_path)
+    watch = Watch(desk, Asked([]))
+    for rounds in (1, 2):
+        await watch.round()
+        await until(lambda: engine.removals == 2 * rounds)  # noqa: B023
+    assert desk.trouble == ""
+    assert [each.message for each in caplog.records if "root filesystem" in each.message] == [
+        f"Removing container {name}, made for reading an image: {engine.removal}"
+        for name in ("left", "left too")
+    ]
+
+
+async def test_a_removal_that_hangs_keeps_no_round_and_is_not_asked_for_twice(
+    tmp_path: Path,
+) -> None:
+    engine = Clings(asyncio.Event())
+    watch = Watch(desk_with(engine, tmp_path), Asked([]))
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await watch.round()
+            await asyncio.sleep(0.01)
+    assert engine.removals == 1
+    engine.removal.set()
+    await until(lambda: engine.removals == 2)
 
 
 async def test_a_round_without_a_store_takes_no_server_for_one_that_the_store_lost(
