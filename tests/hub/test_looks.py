@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
 from spawner.engine_errors import EngineError, NotFoundError, UnavailableError, UnknownError
+from spawner.engine_health import Health
 from spawner.entrance import Entered, Request
 from spawner.events import Event
 from spawner.images import Images
@@ -45,7 +46,7 @@ class Told:
         self, known: Mapping[str, Container | Exception], listed: list[str] | Exception
     ) -> None:
         """Know containers by id; list these, each with the state that it is known by."""
-        self.known, self.names = known, listed
+        self.known, self.names, self.health = known, listed, Health()
         self.asked: list[str] = []
 
     async def container(self, name: str) -> Container:
@@ -84,7 +85,7 @@ class Clings(Told):
             return [Listed(name, name, "created", labels, "") for name in ("left", "left too")]
         return await super().listed(labels)
 
-    async def remove(self, container: str) -> None:
+    async def remove(self, _container: str) -> None:
         self.removals += 1
         if isinstance(self.removal, asyncio.Event):
             await self.removal.wait()
@@ -226,7 +227,10 @@ async def test_after_a_gap_in_the_events_a_round_is_made_at_once(
     class Breaks(Told):
         gap, looks = asyncio.Event(), asyncio.Queue[None]()
 
-        async def events(self, *_: object) -> AsyncIterator[Event]:
+        async def events(
+            self, _labels: object, _since: object, begun: Callable[[], None]
+        ) -> AsyncIterator[Event]:
+            begun()
             await self.gap.wait()
             self.gap.clear()
             if error is not None:
@@ -246,6 +250,20 @@ async def test_after_a_gap_in_the_events_a_round_is_made_at_once(
         for _ in range(2):
             engine.gap.set()
             await engine.looks.get()
+    await watch.close()
+
+
+@pytest.mark.parametrize("action", ["pause", "unpause"])
+async def test_a_server_that_is_paused_is_asked_after(tmp_path: Path, action: str) -> None:
+    class Tells(Told):
+        async def events(self, *_: object) -> AsyncIterator[Event]:
+            yield Event(action, "old", LABELS, 1)
+            await asyncio.Event().wait()
+
+    hub = Asked([])
+    watch = Watch(desk_with(Tells({}, []), tmp_path), hub)
+    watch.begin()
+    await until(lambda: "notify ada" in hub.asked)
     await watch.close()
 
 
