@@ -46,8 +46,6 @@ class Desk:
         self.discovered: tuple[str, ...] | None = None
         # What NVIDIA's driver shows, nothing while nobody asks it (spawner/gpu_watch.py).
         self.sight = Sight()
-        # What admins read on every page, empty while all is well.
-        self.trouble = ""
         # What of a changed labhub.yaml servers that run cannot have yet, for their pages.
         self.late: Mapping[Holder, tuple[str, ...]] = {}
         # The time of a server that runs, once somebody keeps it (spawner/timekeeping.py).
@@ -56,6 +54,7 @@ class Desk:
         self.gpu_busy: Callable[[str], bool] = lambda _container: False
         # Set by whoever knows that hub, store and engine may disagree (spawner/watch.py).
         self.round_due = asyncio.Event()
+        self.engine.health.doubted = self.round_due.set
         # Set by whoever knows that a server may have other limits than the rules of now give it.
         self.limits_due = asyncio.Event()
         # Set by whoever knows that a server began, or that other rules about time hold.
@@ -65,6 +64,11 @@ class Desk:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._words: dict[str, asyncio.Event] = {}
         self.images = Images(self.engine, {"labhub.instance": lab.name, "labhub.role": "look"})
+
+    @property
+    def trouble(self) -> str:
+        """What admins read on every page, empty while all is well."""
+        return self.engine.health.trouble
 
     @functools.cached_property
     def accounts(self) -> AccountBook:

@@ -30,7 +30,7 @@ FILE_LENGTH_MAX = 1 << 20
 SECOND_NS = 10**9
 
 
-def _ignore(_progress: str) -> None:
+def _ignore(*_what: str) -> None:
     """Nobody wants to know."""
 
 
@@ -185,10 +185,14 @@ class Engine:
     # events
 
     async def events(
-        self, labels: Mapping[str, str], since_ns: int | None = None
+        self,
+        labels: Mapping[str, str],
+        since_ns: int | None = None,
+        begun: Callable[[], None] = _ignore,
     ) -> AsyncIterator[Event]:
         """Yield the events of the containers with these labels, from a moment on or from now on.
 
+        `begun` is called once the engine tells: what happens from then on is missed by no stream.
         Ends when the connection breaks, or was silent for as long as `EVENTS` says; raises an
         EngineError when it cannot begin. An event of the moment `since_ns` itself comes again.
         """
@@ -201,6 +205,7 @@ class Engine:
         self._streams.add(stream)
         try:
             await self._begin(stream, began)
+            begun()
             while (event := await stream.next()) is not None:
                 if event.time_ns >= began_ns:  # what happened before comes late for a good reason
                     EVENT_LAG.observe(max(0, time.time_ns() - event.time_ns) / SECOND_NS)

@@ -69,3 +69,5 @@ CALLS: Mapping[str, Call] = MappingProxyType(
         "events": Call(EVENTS, "GET", r"/events", idempotent=False),
     }
 )
+# What the watch asks about all containers at once: how these end tells how the engine does.
+PROBES = frozenset({"listed", "events"})

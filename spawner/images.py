@@ -45,6 +45,9 @@ class Images:
         self._labels = dict(labels)
         self._contents: dict[tuple[str, str], asyncio.Future[Contents]] = {}
         self._reading: set[str] = set()
+        self._removals: set[asyncio.Task[None]] = set()
+        self._tidying = asyncio.Lock()
+        self._staying: set[str] = set()
         self._local: dict[str, bool] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, str] = {}
@@ -83,12 +86,17 @@ class Images:
         name = f"{self._labels['labhub.instance']}-look-{uuid.uuid4().hex[:16]}"
         self._reading.add(name)
         try:
-            return await self._read_in(name, image_id, root_dir)
+            container = await self._create(name, image_id)
+        except BaseException:
+            self._reading.discard(name)  # whatever was made of it, nobody reads it
+            raise
+        try:
+            return await self._read_in(container, image_id, root_dir)
         finally:
-            self._reading.discard(name)
+            self._leave(name, container)
 
-    async def _read_in(self, name: str, image_id: str, root_dir: str) -> Contents:
-        """Create a container, read its files, remove it."""
+    async def _create(self, name: str, image_id: str) -> str:
+        """Create a container that is never started."""
         body = {
             "Image": image_id,
             "Entrypoint": ["/never-started"],
@@ -96,24 +104,53 @@ class Images:
             "Labels": self._labels,
             "HostConfig": {"Runtime": "runc", "NetworkMode": "none"},
         }
-        container = await self._engine.create(name, body)
-        try:
-            passwd, group, has_root_dir, has_bash = await asyncio.gather(
-                self._engine.file(container, "/etc/passwd"),
-                self._engine.file(container, "/etc/group"),
-                self._engine.has_path(container, root_dir),
-                self._engine.has_path(container, BASH),
-            )
-        finally:
-            await self._engine.remove(container)
+        return await self._engine.create(name, body)
+
+    async def _read_in(self, container: str, image_id: str, root_dir: str) -> Contents:
+        """Read the files of a container."""
+        passwd, group, has_root_dir, has_bash = await asyncio.gather(
+            self._engine.file(container, "/etc/passwd"),
+            self._engine.file(container, "/etc/group"),
+            self._engine.has_path(container, root_dir),
+            self._engine.has_path(container, BASH),
+        )
         digest = image_id.rpartition(":")[2][:12]
         return Contents(digest, passwd, group, has_root_dir, BASH if has_bash else PLAIN_SHELL)
 
+    def _leave(self, name: str, container: str) -> None:
+        """Let it be removed. No start waits for that: removals stand in line behind slow stops."""
+        task = asyncio.ensure_future(self._remove(name, container))
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+        task.add_done_callback(lambda _done: self._reading.discard(name))
+
+    async def _remove(self, name: str, container: str) -> None:
+        """Remove a container made for reading. One that stays is told once, and tried again."""
+        try:
+            await self._engine.remove(container)
+        except EngineError as error:
+            if name not in self._staying:
+                log.warning("Removing container %s, made for reading an image: %s", name, error)
+            self._staying.add(name)
+
     async def tidy(self) -> None:
-        """Remove containers made for reading that nobody reads any more: left by a crash."""
-        for left in await self._engine.listed(self._labels):
-            if left.name not in self._reading:
-                await self._engine.remove(left.id)
+        """Remove containers made for reading that nobody reads any more: left by a crash, say.
+
+        Whatever the engine does then is no trouble of anybody's: the next call tries again. While
+        one call is at it, others do nothing.
+        """
+        if self._tidying.locked():
+            return
+        async with self._tidying:
+            try:
+                listed = await self._engine.listed(self._labels)
+            except EngineError as error:
+                log.debug("Docker does not tell what was left of reading images: %s", error)
+                return
+            self._staying &= {left.name for left in listed}
+            for left in listed:
+                if left.name not in self._reading:
+                    await self._remove(left.name, left.id)
 
     def missing(self, name: str) -> str:
         """Return what people are told about an image that the engine lacks; begin to fetch it."""

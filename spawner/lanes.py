@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from spawner.checkpoint import reached
 from spawner.engine_calls import CALLS, EVENTS, LANES, PULL, PULL_QUIET_SECONDS, Lane
-from spawner.engine_errors import EngineError, RegistryError, UnavailableError, UnknownError
+from spawner.engine_errors import EngineError, UnavailableError, UnknownError
 from spawner.engine_health import Health
 from spawner.metrics import ENGINE_CALLS, ENGINE_SECONDS, outcome
 from spawner.wire import Limit
@@ -53,11 +53,8 @@ class Lanes:
         """Keep how a call went."""
         lane, now = CALLS[name].lane.name, time.monotonic()
         ENGINE_CALLS.labels(lane, name, outcome(error)).inc()
-        ENGINE_SECONDS.labels(lane).observe(now - began)
-        if isinstance(error, UnavailableError) and not isinstance(error, RegistryError):
-            self._health.silent(began, str(error))
-        else:
-            self._health.answered(now)
+        ENGINE_SECONDS.labels(lane, outcome(error)).observe(now - began)
+        self._health.heard(name, began, now, error)
 
     def close(self) -> None:
         """End every call now; later ones are refused."""

@@ -119,7 +119,7 @@ class Live:
     async def round(self) -> bool:
         """Bring every server to what it is to have; return whether something has to wait."""
         told = self._hub.standing()
-        runs = [run for run in await self._desk.receipts.open_runs() if run.container]
+        runs = [run for run in await self._desk.receipts.open_runs() or () if run.container]
         mine = [run for run in runs if run.holder in told]
         rules = self._rules(mine, told)
         if rules == self._settled:

@@ -30,8 +30,8 @@ ENGINE_CALLS = Counter(
 )
 ENGINE_SECONDS = Histogram(
     "labhub_engine_call_duration_seconds",
-    "How long calls to the Docker engine took, queueing and retries included",
-    ["lane"],
+    "How long calls to the Docker engine took, queueing and retries included, by lane and outcome",
+    ["lane", "outcome"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
 ENGINE_UP = Gauge("labhub_engine_up", "Whether the Docker engine answered when last asked")
@@ -120,7 +120,8 @@ def _create_all() -> None:
         for each in OUTCOMES:
             ENGINE_CALLS.labels(call.lane.name, name, each)
     for lane in LANES:
-        ENGINE_SECONDS.labels(lane.name)
+        for each in OUTCOMES:
+            ENGINE_SECONDS.labels(lane.name, each)
     for action in ACTIONS:
         RECONCILE_ACTIONS.labels(action)
     for each in RESIZED:

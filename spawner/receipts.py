@@ -108,7 +108,7 @@ class Receipts:
         Only that of this container, if known: a later start may have begun meanwhile.
         """
         with contextlib.suppress(StoreError):  # the runs stay open, and a round closes them
-            for run in await self.open_runs():
+            for run in await self.open_runs() or ():
                 if run.holder == holder and container in {"", run.container}:
                     await self.close(run)
 
@@ -144,9 +144,9 @@ class Receipts:
 
         await self.transact(work, otherwise=None)
 
-    async def open_runs(self) -> tuple[Run, ...]:
-        """Return what was begun and has no receipt yet."""
-        return await self.transact(lambda ledger: ledger.open_runs(), otherwise=())
+    async def open_runs(self) -> tuple[Run, ...] | None:
+        """Return what was begun and has no receipt yet, None while the store does not tell."""
+        return await self.transact(lambda ledger: ledger.open_runs(), otherwise=None)
 
     async def last(self, holder: Holder) -> Receipt | None:
         """Return how a server last ended, None while nobody knows of an end."""

@@ -9,6 +9,7 @@ matters: the store, who is busy, the engine, the hub, and once more who is busy.
     any                  start or stop under way             none: those who act will finish
     runs                 believes in it          open run    none
     runs                 believes in it          no run      Record: the store was lost or is old
+    any                  any                     unknown     as above, but no Record and no Close
     ended                believes in it                      Notify: let the hub ask, and end it
     any                  believes in another one             Finish: left by an earlier attempt
     any                  believes in none                    Finish: left by a crash or a failure
@@ -34,12 +35,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at all three. `active` maps a holder to its container, "" when none is known."""
+    """One look at all three. `active` maps a holder to its container, "" when none is known.
+
+    `runs` are None when the store did not answer: that is no proof that it lost one.
+    """
 
     seen: tuple[Seen, ...]
     active: Mapping[Holder, str]
     busy: Collection[Holder]
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def _current(view: View) -> dict[Holder, Seen]:
 
 def _for_containers(view: View, current: Mapping[Holder, Seen]) -> Iterator[Action]:
     """Yield what each container needs."""
-    recorded = {run.name for run in view.runs}
+    recorded = {run.name for run in view.runs or ()}
     for seen in view.seen:
         if seen.holder in view.busy:
             continue
@@ -103,7 +107,7 @@ def _for_containers(view: View, current: Mapping[Holder, Seen]) -> Iterator[Acti
             yield Finish(seen)
         elif seen.ended:
             yield Notify(seen.holder)
-        elif seen.name not in recorded:
+        elif view.runs is not None and seen.name not in recorded:
             yield Record(seen)
 
 
@@ -117,6 +121,6 @@ def _for_holders(view: View, current: Mapping[Holder, Seen]) -> Iterator[Action]
 def _for_runs(view: View) -> Iterator[Action]:
     """Yield the runs that ended while nobody looked."""
     there = {seen.name for seen in view.seen}
-    for run in view.runs:
+    for run in view.runs or ():
         if run.name not in there and run.holder not in view.busy:
             yield Close(run)

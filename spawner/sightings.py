@@ -73,12 +73,18 @@ class Sightings:
     def engine_came(self, now: datetime) -> None:
         """The engine answers (again)."""
         if self._away_since is not None:
-            self.engine_was_away(self._away_since, now)
+            self.engine_was_away(self._away_since - OUTAGE_MARGIN, now + OUTAGE_MARGIN)
             self._away_since = None
 
     def engine_was_away(self, since: datetime, until: datetime) -> None:
-        """Remember a time in which the engine ran nothing of ours, as somebody else found out."""
-        self._outages.append((since - OUTAGE_MARGIN, until + OUTAGE_MARGIN))
+        """Remember a time in which the engine was away, in one piece with others that it meets."""
+        apart = []
+        for begin, end in self._outages:
+            if begin <= until and since <= end:
+                since, until = min(since, begin), max(until, end)
+            else:
+                apart.append((begin, end))
+        self._outages = deque([*apart, (since, until)], maxlen=OUTAGES_KEPT)
 
     def away_at(self, moment: datetime | None) -> bool:
         """Whether the engine was away when this happened."""

@@ -16,7 +16,7 @@ from spawner.checkpoint import reached
 from spawner.container import STOP_SECONDS, holder_of
 from spawner.desk import Desk
 from spawner.engine import Listed
-from spawner.engine_errors import EngineError, NotFoundError
+from spawner.engine_errors import EngineError, NotFoundError, UnavailableError
 from spawner.events import Event
 from spawner.metrics import RECONCILE_ACTIONS
 from spawner.recall import run_of
@@ -74,19 +74,24 @@ class Watch:
         while True:
             began = loop.time()
             try:
-                async for event in self._desk.engine.events(self._labels, since_ns):
+                events = self._desk.engine.events(self._labels, since_ns, self._listens)
+                async for event in events:
                     since_ns, failures = max(since_ns, event.time_ns), 0
                     self._take(event)
             except EngineError as error:
                 self._engine_left(error)
+                self._desk.round_due.set()
                 await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
             except Exception:  # nothing may end the watch
                 log.exception("Unexpected, while following the engine's events")
                 await asyncio.sleep(RETRY_SECONDS[-1])
-            self._desk.round_due.set()  # there may have been a gap
             if loop.time() - began < RETRY_SECONDS[0]:  # an engine that hangs up at once
                 await asyncio.sleep(RETRY_SECONDS[0])
+
+    def _listens(self) -> None:
+        """Find by a round what happened before a stream began, if the engine does not tell it."""
+        self._desk.round_due.set()  # there may have been a gap
 
     def _take(self, event: Event) -> None:
         """Remember what the event tells, and let the hub look."""
@@ -94,6 +99,8 @@ class Watch:
         if event.action in {"die", "destroy"}:
             self._desk.tell(event.container)
             self._desk.detach(self._hub.notify(holder_of(event.labels), event.container))
+        elif event.action in {"pause", "unpause"}:
+            self._desk.detach(self._hub.notify(holder_of(event.labels)))
         elif event.action == "oom":
             self._desk.detach(self._after_out_of_memory(event.container))
 
@@ -136,7 +143,7 @@ class Watch:
         waiting = self._desk.room.waiting()
         busy = set(self._hub.busy())
         listed = await self._desk.engine.listed(self._labels)
-        self._engine_came()
+        self._desk.sightings.engine_came(datetime.now(UTC))
         # A start that waits has begun nothing: what there is of it was left by an earlier one.
         waiting &= self._desk.room.waiting()
         active = {each: box for each, box in self._hub.active().items() if each not in waiting}
@@ -144,13 +151,13 @@ class Watch:
         view = View(tuple(map(_seen, listed)), active, busy, runs)
         actions = reconcile(view)
         reached("round.decided")
-        met = {each.holder for each in (*view.seen, *runs)}
+        met = {each.holder for each in (*view.seen, *(runs or ()))}
         self._pause_seconds = BUSY_ROUND_SECONDS if met & busy else ROUND_SECONDS
         for action in actions:
             RECONCILE_ACTIONS.labels(type(action).__name__.lower()).inc()
             self._desk.detach(self._act(action))
         await self._measure([each.id for each in listed if not each.ended])
-        await self._desk.images.tidy()
+        self._desk.detach(self._desk.images.tidy())
 
     async def _act(self, action: Action) -> None:
         """Do one thing; what fails is done by the next round."""
@@ -184,17 +191,13 @@ class Watch:
             return
         await self._desk.receipts.transact(lambda ledger: ledger.begin(run), otherwise=None)
 
-    # the engine comes and goes
-
     def _engine_left(self, error: EngineError) -> None:
-        """Tell admins, and remember since when."""
-        self._desk.sightings.engine_left(datetime.now(UTC))
-        self._desk.trouble = str(error) or "no reason given"
+        """Remember since when nobody reaches the engine, the watch or anybody else.
 
-    def _engine_came(self) -> None:
-        """All is well (again)."""
-        self._desk.sightings.engine_came(datetime.now(UTC))
-        self._desk.trouble = ""
+        One that answers nonsense is there, and runs what it ran.
+        """
+        if isinstance(error, UnavailableError) and self._desk.engine.health.is_silent:
+            self._desk.sightings.engine_left(datetime.now(UTC))
 
 
 def _seen(listed: Listed) -> Seen:

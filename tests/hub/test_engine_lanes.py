@@ -15,6 +15,7 @@ from spawner import checkpoint
 from spawner.engine import Engine
 from spawner.engine_calls import CALLS, INSPECT, PULL, STOP
 from spawner.engine_errors import UnavailableError
+from spawner.images import Images
 from spawner.wire import Limit
 from tests.lib.behind import (
     ADA,
@@ -33,13 +34,16 @@ from tests.lib.fault_proxy import FaultProxy
 from tests.lib.faults import Fault, Kind
 
 ROOT = Path(__file__).parents[2]
+LOOK = {"labhub.instance": "lanes", "labhub.role": "look"}
 
 
 async def unhindered(engine: Engine) -> None:
-    """Inspect, list and start, in less time than any trouble of the test lasts."""
+    """Inspect, list, look into an image and start, in less time than any trouble lasts."""
+    images = Images(engine, LOOK)
     async with asyncio.timeout(5):
         assert not (await engine.container("bob")).ended
         assert [each.name for each in await engine.listed(BOB)] == ["bob"]
+        await images.contents(await images.look(TENSORFLOW), "/")
         made = await engine.create("eve", {"Image": TENSORFLOW})
         await engine.start(made)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,20 @@ from spawner.container import Server, identity_labels
 from spawner.desk import Desk
 from spawner.engine import Container, Listed
 from spawner.engine_errors import EngineError, NotFoundError, UnavailableError, UnknownError
+from spawner.engine_health import Health
 from spawner.entrance import Entered, Request
 from spawner.events import Event
 from spawner.images import Images
 from spawner.launch import Launch
+from spawner.metrics import RECONCILE_ACTIONS
 from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Quota
 from spawner.receipts import Asked as Wanted
 from spawner.runs import Holder, Reason, Run
-from spawner.store import Ledger
+from spawner.store import Ledger, StoreError
 from spawner.watch import ROUND_SECONDS, Watch
+from tests.lib.behind import until
 from tests.lib.model_hub import CONFIG, LAB
 
 ADA = Holder("ada", "")
@@ -45,7 +48,7 @@ class Told:
         self, known: Mapping[str, Container | Exception], listed: list[str] | Exception
     ) -> None:
         """Know containers by id; list these, each with the state that it is known by."""
-        self.known, self.names = known, listed
+        self.known, self.names, self.health = known, listed, Health()
         self.asked: list[str] = []
 
     async def container(self, name: str) -> Container:
@@ -63,15 +66,39 @@ class Told:
             raise self.names
         return [Listed(name, name, self._state(name), LABELS, "") for name in self.names]
 
+    async def remove(self, _container: str) -> None:
+        self.asked.append("remove")
+
     def _state(self, name: str) -> str:
         known = self.known.get(name)
         return known.status if isinstance(known, Container) else "running"
 
 
+class Clings(Told):
+    """An engine in which a container made for reading was left, and stays as long as it likes."""
+
+    def __init__(self, removal: EngineError | asyncio.Event) -> None:
+        """Refuse each removal, or let it last until the event."""
+        super().__init__({}, [])
+        self.removal, self.removals = removal, 0
+
+    async def listed(self, labels: Mapping[str, str]) -> list[Listed]:
+        if labels.get("labhub.role") == "look":
+            return [Listed(name, name, "created", labels, "") for name in ("left", "left too")]
+        return await super().listed(labels)
+
+    async def remove(self, _container: str) -> None:
+        self.removals += 1
+        if isinstance(self.removal, asyncio.Event):
+            await self.removal.wait()
+        else:
+            raise self.removal
+
+
 def desk_with(engine: Any, folder: Path) -> Desk:
     desk = Desk(dataclasses.replace(LAB, state_dir=folder))
     desk.engine = engine
-    desk.images = Images(engine, {})
+    desk.images = Images(engine, {"labhub.role": "look"})
     return desk
 
 
@@ -133,13 +160,66 @@ async def test_a_round_looks_in_the_order_that_an_old_answer_cannot_hurt(tmp_pat
     desk = desk_with(engine, tmp_path)
     opened = desk.receipts.open_runs
 
-    async def open_runs() -> tuple[Run, ...]:
+    async def open_runs() -> tuple[Run, ...] | None:
         engine.asked.append("store")
         return await opened()
 
     desk.receipts.open_runs = open_runs  # type: ignore[method-assign]
     await Watch(desk, Asked(engine.asked)).round()
     assert engine.asked[:5] == ["store", "busy", "engine", "hub", "busy"]
+
+
+async def test_what_was_left_of_a_look_and_cannot_be_removed_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Clings(UnknownError("driver failed to remove root filesystem"))
+    desk = desk_with(engine, tmp_path)
+    watch = Watch(desk, Asked([]))
+    for rounds in (1, 2):
+        await watch.round()
+        await until(lambda: engine.removals == 2 * rounds)  # noqa: B023
+    assert desk.trouble == ""
+    assert [each.message for each in caplog.records if "root filesystem" in each.message] == [
+        f"Removing container {name}, made for reading an image: {engine.removal}"
+        for name in ("left", "left too")
+    ]
+
+
+async def test_a_removal_that_hangs_keeps_no_round_and_is_not_asked_for_twice(
+    tmp_path: Path,
+) -> None:
+    engine = Clings(asyncio.Event())
+    watch = Watch(desk_with(engine, tmp_path), Asked([]))
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await watch.round()
+            await asyncio.sleep(0.01)
+    assert engine.removals == 1
+    engine.removal.set()
+    await until(lambda: engine.removals == 2)
+
+
+async def test_a_round_without_a_store_takes_no_server_for_one_that_the_store_lost(
+    tmp_path: Path,
+) -> None:
+    class Fails:
+        def transact(self, _work: object) -> None:
+            raise StoreError("no space left")
+
+    class Knows(Asked):
+        def active(self) -> dict[Holder, str]:
+            return {Holder("ada", ""): "old"}
+
+        def busy(self) -> set[Holder]:
+            return set()
+
+    engine = Told({"old": OLD}, ["old"])
+    desk = desk_with(engine, tmp_path)
+    desk.store = Fails()  # type: ignore[assignment]
+    recorded = RECONCILE_ACTIONS.labels("record")._value
+    before = recorded.get()
+    await Watch(desk, Knows([])).round()
+    assert recorded.get() == before
 
 
 @pytest.mark.parametrize("error", [None, UnavailableError("cut"), UnknownError("broken off")])
@@ -149,7 +229,10 @@ async def test_after_a_gap_in_the_events_a_round_is_made_at_once(
     class Breaks(Told):
         gap, looks = asyncio.Event(), asyncio.Queue[None]()
 
-        async def events(self, *_: object) -> AsyncIterator[Event]:
+        async def events(
+            self, _labels: object, _since: object, begun: Callable[[], None]
+        ) -> AsyncIterator[Event]:
+            begun()
             await self.gap.wait()
             self.gap.clear()
             if error is not None:
@@ -169,6 +252,20 @@ async def test_after_a_gap_in_the_events_a_round_is_made_at_once(
         for _ in range(2):
             engine.gap.set()
             await engine.looks.get()
+    await watch.close()
+
+
+@pytest.mark.parametrize("action", ["pause", "unpause"])
+async def test_a_server_that_is_paused_is_asked_after(tmp_path: Path, action: str) -> None:
+    class Tells(Told):
+        async def events(self, *_: object) -> AsyncIterator[Event]:
+            yield Event(action, "old", LABELS, 1)
+            await asyncio.Event().wait()
+
+    hub = Asked([])
+    watch = Watch(desk_with(Tells({}, []), tmp_path), hub)
+    watch.begin()
+    await until(lambda: "notify ada" in hub.asked)
     await watch.close()
 
 
@@ -209,9 +306,6 @@ async def test_a_start_that_failed_clears_nothing_away_any_more(tmp_path: Path) 
 
         async def image(self, _name: str) -> None:
             raise UnavailableError("away")
-
-        async def remove(self, _container: str) -> None:
-            self.asked.append("remove")
 
     engine = Late({"new": NEW}, ["new"])
     desk = desk_with(engine, tmp_path)

@@ -37,7 +37,7 @@ async def test_a_start_withdrawn_since_a_round_looked_has_no_receipt(store: Stor
     ended: list[Reason] = []
     receipts = Receipts(store, Sightings(), lambda: ended.append(Reason.UNKNOWN))
     store.transact(lambda ledger: ledger.begin(RUN))
-    [seen] = await receipts.open_runs()
+    [seen] = await receipts.open_runs() or ()
     await receipts.withdraw(RUN)
     assert await receipts.close(seen) is None
     assert await receipts.last(ADA) is None

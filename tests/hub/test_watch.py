@@ -325,16 +325,23 @@ def test_a_store_that_was_lost_is_filled_again(
 # the engine comes and goes
 
 
-def test_admins_read_that_the_engine_is_away(
-    lab: Lab, ada: Person, grace: Person, running: str, fake_engine: FakeEngine
+@pytest.mark.parametrize("is_there", [False, True], ids=["refuses", "answers-500"])
+def test_admins_read_that_the_engine_is_away(  # noqa: PLR0913, PLR0917 - fixtures and a value
+    lab: Lab, ada: Person, grace: Person, running: str, fake_engine: FakeEngine, is_there: bool
 ) -> None:
     sentence = "Docker does not answer at the moment"
-    fake_engine.refuse()
-    wait_until(lambda: sentence in words(grace.get("/hub/home")))
+    if is_there:
+        fake_engine.fail("GET", "", times=OFTEN)
+        lab.api("POST", "users/ada/server")  # that one runs, says the hub, once it has asked
+    else:
+        fake_engine.refuse()
+    wait_until(lambda: sentence in words(grace.get("/hub/home")), seconds=5)
     assert "(Docker: " in words(grace.get("/hub/home"))
     assert "(Docker: " not in words(ada.get("/hub/home"))
     assert model(lab)["ready"]
-    fake_engine.resume()
+    fake_engine.clear_faults()
+    if not is_there:
+        fake_engine.resume()
     wait_until(lambda: sentence not in words(grace.get("/hub/home")))
     assert [each.id for each in fake_engine.containers()] == [running]
 

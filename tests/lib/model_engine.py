@@ -14,6 +14,7 @@ from typing import Any
 from spawner.engine_answers import Container, Listed, Made
 from spawner.engine_calls import CALLS
 from spawner.engine_errors import ConflictError, EngineError, NotFoundError, UnavailableError
+from spawner.engine_health import Health
 from spawner.events import Event
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -193,6 +194,7 @@ class EngineClient:
         """Speak to this engine until the hub dies."""
         self._engine = engine
         self.dead = False
+        self.health = Health()
 
     async def container(self, name: str) -> Container:
         """Return a container's state."""
@@ -231,10 +233,14 @@ class EngineClient:
         return await self._ask("log_tail", lambda: self._engine.find(container).name)
 
     async def events(
-        self, labels: Mapping[str, str], since_ns: int | None = None
+        self,
+        labels: Mapping[str, str],
+        since_ns: int | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Event]:
         """Yield events."""
         stream = await self._ask("events", lambda: self._engine.listen(labels, since_ns or 0))
+        begun()
         while (event := await stream.heard.get()) is not None:
             yield event
 
@@ -253,15 +259,20 @@ class EngineClient:
         if self.dead:
             raise asyncio.CancelledError
         if self._engine.away:
-            raise UnavailableError("away")
+            error, now = UnavailableError("away"), self._engine.loop.time()
+            self.health.heard(name, now, now, error)
+            raise error
         call = Call(name, work, self._engine.loop.create_future())
         self._engine.calls.append(call)
         seconds = CALLS[name].lane.seconds
         try:
             async with asyncio.timeout(seconds):
-                return await call.future
+                answer = await call.future
         except TimeoutError:
             raise UnavailableError(f"no answer within {seconds} s") from None
+        now = self._engine.loop.time()
+        self.health.heard(name, now, now, None)
+        return answer
 
 
 def _state(box: Box) -> Container:

@@ -111,7 +111,7 @@ MUTANTS = (
         "no-round-after-a-gap",
         "after a gap in the events nobody looks",
         "spawner/watch.py",
-        "            self._desk.round_due.set()  # there may have been a gap\n",
+        "        self._desk.round_due.set()  # there may have been a gap\n",
         "",
         f"{LOOKS} -k gap",
     ),

@@ -29,7 +29,7 @@ def decided(
     *containers: Seen,
     active: dict[Holder, str] | None = None,
     busy: Iterable[Holder] = (),
-    runs: tuple[Run, ...] = (),
+    runs: tuple[Run, ...] | None = (),
 ) -> tuple[Action, ...]:
     """What a round decides when it sees this."""
     return reconcile(View(containers, active or {}, frozenset(busy), runs))
@@ -53,6 +53,13 @@ def test_a_server_that_runs_under_a_container_the_hub_has_not_noted_is_left_alon
 def test_two_servers_of_one_user_are_two() -> None:
     runs = (run("c1"), run("c2", GPU))
     assert decided(seen("c1"), seen("c2", GPU), active={ADA: "c1", GPU: "c2"}, runs=runs) == ()
+
+
+def test_a_store_that_does_not_answer_lost_nothing() -> None:
+    assert decided(seen("c1"), active={ADA: "c1"}, runs=None) == ()
+    assert decided(seen("c1"), seen("c2", BOB), active={ADA: "c1"}, runs=None) == (
+        Finish(seen("c2", BOB)),
+    )
 
 
 # the rows of the table, top down

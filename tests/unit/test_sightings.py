@@ -131,6 +131,17 @@ def test_an_outage_that_somebody_else_found_counts_too(sightings: Sightings) -> 
     assert not sightings.away_at(NOON + 2 * MINUTE)
 
 
+def test_outages_that_overlap_are_one_and_push_no_other_out(sightings: Sightings) -> None:
+    sightings.engine_was_away(NOON - 60 * MINUTE, NOON - 59 * MINUTE)
+    for number in range(2 * OUTAGES_KEPT):
+        moment = NOON + number * OUTAGE_MARGIN
+        sightings.engine_left(moment)
+        sightings.engine_came(moment)
+    assert sightings.away_at(NOON - 60 * MINUTE)
+    assert sightings.away_at(NOON)
+    assert sightings.away_at(moment)
+
+
 def test_the_oldest_outages_are_forgotten(sightings: Sightings) -> None:
     for number in range(OUTAGES_KEPT + 1):
         sightings.engine_was_away(NOON + number * MINUTE, NOON + number * MINUTE)
