@@ -74,6 +74,7 @@ class PagesSpawner(DockerSpawner):
         return servers.left(self.user.orm_spawners, self.entitlement.servers)
 
     shown = staticmethod(messages.shown)
+    silent = messages.SILENT
 
     @property
     def late(self) -> tuple[str, ...]:
