@@ -12,6 +12,7 @@ from jupyterhub.app import JupyterHub
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from hub_config.apply import QUEUE
+from hub_config.stopping import let_go
 from spawner.idle_culler import NAME as CULLER
 from spawner.idle_culler import cull
 from spawner.idleness import Answer
@@ -94,8 +95,7 @@ class AnsweringHub(JupyterHub):
 
     def container(self, holder: Holder) -> str:
         """Return the container of a server that runs, "" for one that does not."""
-        spawner = self._spawner(holder)
-        return spawner.object_id if spawner is not None and spawner.ready else ""
+        return self._spawner(holder).object_id if self._is_there(holder) else ""
 
     async def ask(self, holder: Holder) -> Answer | None:
         """Ask a server what its kernels do; None when it does not say."""
@@ -123,12 +123,24 @@ class AnsweringHub(JupyterHub):
         spawner = self._spawner(holder)
         return spawner is not None and spawner.ready
 
+    def _is_there(self, holder: Holder) -> bool:
+        """Return whether a server runs as far as anybody knows: also one that does not answer yet.
+
+        A hub that came back waits for it, for as long as it is hung or paused.
+        """
+        spawner = self._spawner(holder)
+        return spawner is not None and (spawner.ready or spawner.pending == "check")
+
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server, unless somebody is at it already."""
-        if not self.has_server(holder):
+        if not self._is_there(holder):
             return
         spawner = self._spawner(holder)
         spawner.asked_to_stop(Asked(reason))
+        if spawner.pending:
+            await let_go(spawner, self.proxy)
+            if self._spawner(holder) is not spawner or not spawner.ready:
+                return
         spawner._stop_pending = True  # noqa: SLF001 - as JupyterHub's own stop does
         try:
             await self.proxy.delete_user(spawner.user, holder.server)
@@ -143,7 +155,7 @@ class AnsweringHub(JupyterHub):
 
         Each browser that opens a server gets a token for it from the hub, anew at each start.
         """
-        if not self.has_server(run.holder):
+        if not self._is_there(run.holder):
             return False
         spawner = self._spawner(run.holder)
         opened = self.db.query(orm.APIToken.id).filter(

@@ -12,12 +12,10 @@ from hub_config.apply import SecretMissingError, apply
 from hub_config.instance import Instance, InstanceError, read_instance
 from hub_config.load import ConfigErrors
 from hub_config.reload import LiveConfig
+from hub_config.stopping import mend_stops
 from spawner import messages
 from spawner.desk import desk
 from spawner.messages import devices
-from spawner.receipts import who_asks
-
-STOP_NOTED = "_labhub_notes_who_stops"
 
 
 def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - traitlets' Config
@@ -37,7 +35,7 @@ def configure(c: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - tra
         "gpu_trouble": partial(gpu_trouble, instance),
     }
     mend_expired_logins()
-    note_who_stops()
+    mend_stops()
 
 
 def engine_trouble(instance: Instance, user: Any) -> str:  # noqa: ANN401 - JupyterHub's User
@@ -67,18 +65,3 @@ def mend_expired_logins() -> None:
     Without it, starting a server with an expired login is a 500 instead of a new sign-in.
     """
     BaseHandler._token_authenticated = False  # noqa: SLF001
-
-
-def note_who_stops() -> None:
-    """Tell a server who ends it: JupyterHub's handlers know, and do not say so to spawners."""
-    if not hasattr(BaseHandler, STOP_NOTED):
-        original = BaseHandler.stop_single_user
-
-        async def stop_single_user(self: BaseHandler, user: Any, server_name: str = "") -> Any:  # noqa: ANN401
-            if server_name in user.spawners:
-                by = self.current_user
-                user.spawners[server_name].asked_to_stop(who_asks(by.kind, by.name, user.name))
-            return await original(self, user, server_name)
-
-        BaseHandler.stop_single_user = stop_single_user
-        setattr(BaseHandler, STOP_NOTED, True)

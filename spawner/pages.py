@@ -74,6 +74,7 @@ class PagesSpawner(DockerSpawner):
         return servers.left(self.user.orm_spawners, self.entitlement.servers)
 
     shown = staticmethod(messages.shown)
+    silent = messages.SILENT
 
     @property
     def late(self) -> tuple[str, ...]:
@@ -112,9 +113,13 @@ class PagesSpawner(DockerSpawner):
         """Return within what time a person has to come, in words."""
         return span(self.current_config().gpus.claim)
 
-    async def last_end(self) -> Receipt | None:
-        """Return how the last run ended, None while nobody knows of one."""
-        return await self._desk.receipts.last(self._holder)
+    async def last_end(self, server: str | None = None) -> Receipt | None:
+        """Return how the last run ended, None while nobody knows of one.
+
+        Of this server, or of another one of the same owner.
+        """
+        name = self.name if server is None else server
+        return await self._desk.receipts.last(self._holder._replace(server=name))
 
     async def kernel_ends(self) -> tuple[Receipt, ...]:
         """Return what was killed for its memory inside this run, newest first."""

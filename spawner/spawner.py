@@ -27,7 +27,6 @@ from spawner.receipts import NOBODY, Asked
 
 OWN_DEADLINE = 0.9
 STOP_WAIT_SECONDS = 60
-PROVEN_DEAD_SECONDS = 1
 ADDRESS_PAUSE_SECONDS = 1
 
 
@@ -44,6 +43,13 @@ class QuotaDockerSpawner(PagesSpawner):
     _unwritten = False
     _address = ""
     _asked = NOBODY
+    # JupyterHub reads it, and gives it to a server at its first stop only.
+    _stop_future: asyncio.Future[None] | None = None
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        """Begin with nobody who wants its end."""
+        super().__init__(**kwargs)
+        self._end_wanted = asyncio.Event()
 
     # start
 
@@ -52,6 +58,7 @@ class QuotaDockerSpawner(PagesSpawner):
         await maybe_future(super().run_pre_spawn_hook())
         self._ended, self._address, self._asked, self._unwritten = None, "", NOBODY, False
         self._starting = True
+        self._end_wanted.clear()
         if self._steps.closed:
             self._steps = Steps(self._looked)
         entrance = Entrance(self._desk, self._request, self._steps)
@@ -148,18 +155,8 @@ class QuotaDockerSpawner(PagesSpawner):
         return f"http://{self._address}:{self.port}"
 
     async def get_url(self) -> str:
-        """Return where a server adopted after a restart of the hub is, once it answers or is dead.
-
-        The hub ends a server that does not answer for `http_timeout`. One that is paused or too
-        busy is not gone, so the wait is here, and has no end while nobody knows.
-        """
-        # The last hub may have died before it could note where the server is.
-        while not (self._address or self.server.ip) and await self.poll() is None:  # noqa: ASYNC110
-            await asyncio.sleep(ADDRESS_PAUSE_SECONDS)
-        url = f"{self._url}{self.server.base_url}" if self._address else self.server.url
-        if not await answers_or_died(self._desk, self.object_id, self._labels, f"{url}api"):
-            self.http_timeout = PROVEN_DEAD_SECONDS
-        return url
+        """Return where a server that was found again after a restart of the hub is."""
+        return f"{self._url}{self.server.base_url}" if self._address else str(self.server.url)
 
     # poll
 
@@ -169,6 +166,39 @@ class QuotaDockerSpawner(PagesSpawner):
         Certain is: the engine shows it ended, or knows it neither by id nor by its labels. An
         engine that does not answer, or answers nonsense, changes nothing.
         """
+        return await (self._found_again() if self._check_pending else self._look())
+
+    async def _found_again(self) -> int | None:
+        """Wait until a server that an earlier hub left answers or is dead, however long that takes.
+
+        The hub ends a server that does not answer for `http_timeout`. One that is paused or too
+        busy is not gone, so the wait is here, and has no end while nobody knows. But when somebody
+        wants its end, the hub is told that it is over: then the hub ends what there is of it.
+        """
+        found = asyncio.ensure_future(self._answer_or_end())
+        asked = asyncio.ensure_future(self._end_wanted.wait())
+        try:
+            await asyncio.wait({found, asked}, return_when=asyncio.FIRST_COMPLETED)
+            return found.result() if found.done() else 0
+        finally:
+            for task in (found, asked):
+                task.cancel()
+            await asyncio.gather(found, asked, return_exceptions=True)
+
+    async def _answer_or_end(self) -> int | None:
+        """Return None once the server answers, its exit code once it certainly is not running."""
+        while (status := await self._look()) is None:
+            # The last hub may have died before it could note where the server is.
+            if not (self._address or self.server.ip):
+                await asyncio.sleep(ADDRESS_PAUSE_SECONDS)
+                continue
+            url = f"{await self.get_url()}api"
+            if await answers_or_died(self._desk, self.object_id, self._labels, url):
+                break
+        return status
+
+    async def _look(self) -> int | None:
+        """Ask the engine once."""
         if self._starting or self._ended is not None:
             return self._ended
         container = self.object_id
@@ -194,7 +224,7 @@ class QuotaDockerSpawner(PagesSpawner):
         """
         # JupyterHub marks a server as pending before it asks here on behalf of a new start.
         callbacks, asker = list(self._callbacks), self.pending
-        status = await self.poll()
+        status = await self._look()
         elsewhere = self.pending != asker or self.user.spawners.get(self.name) is not self
         if status is None or elsewhere:
             return status  # it may run, somebody is at it already, or a later one is there
@@ -233,6 +263,7 @@ class QuotaDockerSpawner(PagesSpawner):
         left it there is not wanted any more.
         """
         self._asked = asked
+        self._end_wanted.set()
         if not self.pending:
             self._desk.room.dismiss(self._holder)
 

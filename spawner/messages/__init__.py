@@ -41,6 +41,15 @@ UNEXPECTED = (
     "The server could not be started because of an error in the hub; tell your administrator."
 )
 
+SILENT = (
+    "The hub was restarted, and this server has not answered it since: it may be busy or paused. "
+    "It goes on by itself once it answers. You can also stop it; your files are kept."
+)
+STARTS_ANEW = (
+    "The server was started anew at the same moment, so it was not stopped: stop it again if "
+    "nobody wants it."
+)
+
 LOG_LINES = 20
 LOG_LINE_LENGTH = 400
 # The limits that nobody chooses.

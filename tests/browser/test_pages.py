@@ -305,6 +305,7 @@ def test_named_servers_from_the_first_to_the_last_day(ada: Page, lab: Lab, artef
     ada.get_by_role("button", name="Stop night-run").click()
     remove = ada.get_by_role("button", name="Delete night-run")
     expect(remove).to_be_visible()
+    end(ada, ": stopped by you.", ada.locator("[data-server=night-run]"))
     assert complaints(ada, "home-named", artefacts) == []
     remove.click()
     expect(remove).to_have_count(0)
@@ -484,9 +485,12 @@ def test_home_notices_a_server_that_died(ada: Page, lab: Lab, fake_engine: FakeE
 # how a server ended
 
 
-def end(page: Page, sentence: str) -> Locator:
-    """Wait until the home page tells one end, just now, in this sentence; return it."""
-    told = page.locator(".lab-end")
+def end(page: Page, sentence: str, of: Locator | None = None) -> Locator:
+    """Wait until the home page tells one end, just now, in this sentence; return it.
+
+    Where there are several servers, `of` is the part of the page that is about this one.
+    """
+    told = (of or page).locator(".lab-end")
     expect(told).to_have_count(1)
     expect(told).to_contain_text(sentence)
     expect(told.locator("time")).to_contain_text("today at")

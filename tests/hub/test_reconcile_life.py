@@ -309,3 +309,25 @@ def test_a_start_that_is_quicker_than_a_round_is_left_alone(life: Life) -> None:
     life.answer(listed)
     life.loop.settle()
     assert served(life)
+
+
+def test_a_server_that_never_answers_a_new_hub_is_stopped_when_somebody_wants_it(
+    life: Life,
+) -> None:
+    life.press(ADA, 9)
+    assert served(life)
+    [box] = life.boxes()
+    box.answers.clear()
+    life.crash()
+    life.boot()
+    for moment in range(100):
+        if moment == 20:
+            assert life.hub.spawner(ADA).pending == "check"
+            life.press(ADA)
+        for call in tuple(life.engine.calls):
+            life.answer(call)
+        life.loop.settle()
+        life.loop.let_pass(0.1)
+    life.hold()
+    assert life.boxes() == []
+    assert life.kept() == ({}, [box.name])

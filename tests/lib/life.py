@@ -145,7 +145,7 @@ class Life(RuleBasedStateMachine):
         """Press Start, Cancel or Stop, whichever the page shows; nothing while it stops."""
         assert self.hub is not None
         pending = self.hub.spawner(holder).pending
-        if pending == "spawn" or (holder in self.world.rows and not pending):
+        if pending in {"spawn", "check"} or (holder in self.world.rows and not pending):
             self.begins(functools.partial(self.hub.press_end, holder), steps)
         elif not pending:
             self.begins(functools.partial(self.hub.start, holder), steps)

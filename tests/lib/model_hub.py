@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 from hub_config.hub import LabHub
 from hub_config.instance import Instance
 from hub_config.schema import Config
+from hub_config.stopping import undone
 from spawner.capacity import Facts
 from spawner.container import Server
 from spawner.desk import Desk
@@ -309,10 +310,17 @@ class ModelHub:
     async def end(self, holder: Holder, reason: Reason) -> None:
         """End a server for the queue, unless somebody is at it."""
         spawner = self.spawner(holder)
-        if not spawner.pending and holder in self.world.rows:
+        if spawner.pending in {None, "check"} and holder in self.world.rows:
             spawner.asked_to_stop(Asked(reason))
             self.world.unwant(holder)
-            await self._stop(holder)
+            await undone(spawner)
+            if self._stands(spawner):
+                await self._stop(holder)
+
+    def _stands(self, spawner: ModelSpawner) -> bool:
+        """Return whether this very server is there, and nothing is at it."""
+        here = self.users[spawner.holder.user].spawners.get(spawner.holder.server) is spawner
+        return here and not spawner.pending
 
     async def _cancel(self, spawner: ModelSpawner) -> None:
         if spawner._spawn_future is not None:
@@ -331,9 +339,12 @@ class ModelHub:
             return
         spawner = self.spawner(holder)
         spawner.asked_to_stop(Asked(Reason.USER, holder.user))
-        if not spawner.pending:
+        await undone(spawner)
+        if self._stands(spawner):
             self.world.unwant(holder)  # also one that was started within that second
             await self._stop(holder)
+        elif spawner.pending and spawner.pending != "spawn":  # that is a later start
+            self.world.failures.append(f"{holder} pending {spawner.pending}: that is a 500")
 
     # what the hub does
 
