@@ -117,21 +117,25 @@ class Plan:
     def reserve(self, ticket: Ticket, part: float = 1.0) -> float:
         """Keep the places that are free the soonest for a ticket; return when it starts.
 
-        `part` is how much of the time until then it is expected to take.
+        `part` is how much of the time until then it is expected to take. One that never starts, as
+        things are, keeps nothing. Where only nobody can tell when it starts, what it needs is kept.
         """
         found = sorted(
             self.places, key=lambda each: (each.after, each.order[0], each.crowd, each.order)
         )
         chosen = list(_different(found, ticket.wanted))
         start = max((each.after for each in chosen), default=inf if ticket.wanted else self.now)
-        for pot, amount in self._of(ticket):
+        pots = self._of(ticket)
+        for pot, amount in pots:
             start = max(start, pot.earliest(amount, start, _length(ticket)))
         if start < inf:
             start = self.now + (start - self.now) * part
+        elif self._guess or any(amount > pot.most for pot, amount in pots):
+            return inf
         for place in chosen:
             place.reserved_at = min(place.reserved_at, start)
             place.after = start + _length(ticket)
-        for pot, amount in self._of(ticket):
+        for pot, amount in pots:
             pot.add(amount, start, start + _length(ticket))
         return start
 

@@ -11,6 +11,9 @@ One round, whenever something changed:
    devices gets a reserved start, and whoever comes after it may start only if by their limit they
    surely end before, or on other devices (EASY backfill, spawner/plan.py).
 
+Who cannot start at all as things are, because too few devices are left while one is mended, keeps
+nothing and holds nobody up: what would be kept for it is kept for whoever comes next.
+
 The ranking makes the mean wait short, the line bounds the longest: the line alone serves in the
 order of coming with three quarters of the machine.
 
@@ -19,6 +22,7 @@ Whoever an admin moved comes before all others, or behind them, in both.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf
 
 from spawner.lease import Decision, Granted, Queued, Scene, Ticket
 from spawner.order import line, ranked
@@ -74,8 +78,7 @@ def _by_rank(
             plan.start(ticket, chosen)
             yield ticket, Granted(tuple(each.device for each in chosen))
         elif not reserved:
-            plan.reserve(ticket)
-            reserved = True
+            reserved = plan.reserve(ticket) < inf
 
 
 def _by_line(scene: Scene, plan: Plan) -> Iterator[tuple[Ticket, Granted | None]]:
@@ -87,9 +90,11 @@ def _by_line(scene: Scene, plan: Plan) -> Iterator[tuple[Ticket, Granted | None]
             return
         chosen = plan.fitting(ticket)
         if chosen is None:
-            plan.reserve(ticket, EXPECTED_PART)
+            start = plan.reserve(ticket, EXPECTED_PART)
             yield ticket, None
-            return
+            if start < inf:
+                return
+            continue
         plan.start(ticket, chosen)
         lent += ticket.wanted
         yield ticket, Granted(tuple(each.device for each in chosen), late=True)
@@ -119,14 +124,14 @@ def _eta(scene: Scene, until: list[Ticket], now: float) -> float | None:
     moment = now
     for ticket in until:
         moment = plan.settle(ticket)
-    return moment if moment < float("inf") else None
+    return moment if moment < inf else None
 
 
 def etas(scene: Scene, now: float) -> list[tuple[Ticket, float | None]]:
     """Return all tickets in their order, each with the moment at which it starts."""
     plan = Plan(scene, now, guess=False)
     found = ((ticket, plan.settle(ticket)) for ticket in served(scene, now))
-    return [(ticket, moment if moment < float("inf") else None) for ticket, moment in found]
+    return [(ticket, moment if moment < inf else None) for ticket, moment in found]
 
 
 def what_if(

@@ -5,15 +5,16 @@
 3. Of nothing more is in use than there is: not of a group's total, not of the machine's memory.
 4. A new lease names only devices that are healthy, not drained and not used by others, and as many
    as were wanted.
-5. Nobody is starved: the first of the line has a latest start, by all limits, which never moves
-   away while nothing breaks, and nobody of more priority comes to stand before it, which ends when
-   it has waited for as long as that counts; and when nobody comes any more, everybody gets their
-   turn.
+5. Nobody is starved: the first of the line that can start at all has a latest start, by all
+   limits, which never moves away while nothing breaks, and nobody of more priority comes to stand
+   before it, which ends when it has waited for as long as that counts; and when nobody comes any
+   more, everybody gets their turn.
 6. Nothing is kept back: a ticket that could start alone on an idle machine is not left waiting.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 
 from spawner.lease import Granted, Lease, Scene, Ticket
 from spawner.order import line
@@ -58,19 +59,27 @@ def wrong_grant(scene: Scene, ticket: Ticket, granted: Granted) -> list[str]:
     return wrong
 
 
-def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
-    """Return the first of the line, and until when it starts by all limits (rule 5).
+def first_able(scene: Scene, now: float) -> tuple[Ticket, float] | None:
+    """Return the first of the line that can start at all, and when if all take all their time.
 
-    None while the line is empty, or has its part of the machine, or a session has no end.
+    Who wants more devices than are left while one is mended cannot.
+    """
+    plan = Plan(scene, now)
+    starts = ((each, plan.reserve(each)) for each in line(scene, scene.tickets, now))
+    return next(((each, moment) for each, moment in starts if moment < inf), None)
+
+
+def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
+    """Return the first of the line that can start, and until when it does by all limits (rule 5).
+
+    None where the line has its part of the machine, or a session has no end.
     """
     if any(each.until is None for each in scene.leases):
         return None
-    first = next(iter(line(scene, scene.tickets, now)), None)
-    plan = Plan(scene, now)
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    if first is None or lent >= LINE_SHARE * len(plan.places):
+    if lent >= LINE_SHARE * len(Plan(scene, now).places):
         return None
-    return first, plan.reserve(first)
+    return first_able(scene, now)
 
 
 def kept_back(scene: Scene) -> list[str]:

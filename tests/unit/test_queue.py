@@ -235,6 +235,41 @@ def test_a_quarter_of_the_machine_is_left_to_those_who_ask_for_little() -> None:
     ]  # fmt: skip
 
 
+FOUR = tuple(Device(f"GPU-{name}") for name in "abcd")
+ONE_DRAINED = (*FOUR[:3], replace(FOUR[3], draining=True))
+
+
+@pytest.mark.parametrize(
+    ("waited", "asked"),
+    [pytest.param(9 * HOUR, 9 * DAY, id="the line"), pytest.param(60.0, HOUR, id="the ranking")],
+)
+@pytest.mark.parametrize(
+    "impossible",
+    [wants("ada", 4, asked=60), wants("ada", 3, asked=60, draws={STUDENTS: 3})],
+    ids=["more devices than there are", "more than its group may have"],
+)
+def test_who_cannot_start_at_all_now_keeps_nobody_else_from_a_reserved_start(
+    impossible: Ticket, waited: float, asked: float
+) -> None:
+    leases = [has("eve", "GPU-a", left=HOUR), has("fay", "GPU-b", left=2 * HOUR)]
+    first = replace(impossible, since=NOW - waited - 60)
+    large = wants("bob", 2, waited=waited, asked=asked)
+    small = wants("cyd", waited=50, asked=2 * HOUR)
+    here = scene(*leases, devices=ONE_DRAINED, tickets=[first, large, small], caps={STUDENTS: 1})
+    assert [(each.holder.user, eta) for each, eta in etas(here, NOW) if eta is None] == [
+        ("ada", None)
+    ]
+    assert started(here) == []
+    shorter = replace(small, asked=HOUR / 4)
+    assert started(replace(here, tickets=[first, large, shorter])) == [("cyd", ("GPU-c",))]
+
+
+def test_behind_a_start_that_needs_what_never_ends_nobody_can_tell() -> None:
+    endless = has("bob", "GPU-a", left=None)
+    here = scene(endless, FULL[1], tickets=[wants("dan", 2, waited=9 * HOUR)])
+    assert decide(here, wants("ada"), NOW) == Queued(2, None)
+
+
 def test_who_had_much_lately_is_behind_who_had_nothing() -> None:
     found = scene(*FULL, tickets=[wants("ada", waited=90), wants("bob", waited=60)])
     assert [each.holder.user for each in served(found, NOW)] == ["ada", "bob"]
