@@ -50,6 +50,6 @@ class Gpus(Section):
     )
     soft_limit: bool = Field(
         default=True,
-        description="A server with a GPU goes on after its session while nobody waits for a GPU. "
-        "Once somebody does, its user is warned, and it ends after that.",
+        description="A server with a GPU goes on after its session while nobody waits for what it "
+        "has. Once somebody does, its user is warned, and it ends after that.",
     )

@@ -1,6 +1,8 @@
 """What is over in the queue: tickets nobody came back for, leases that others wait for. Pure."""
 
 from spawner.lease import Lease, Scene, Ticket
+from spawner.plan import ends
+from spawner.relief import helpful
 
 
 def expired(scene: Scene, now: float) -> list[Ticket]:
@@ -10,33 +12,22 @@ def expired(scene: Scene, now: float) -> list[Ticket]:
 
 
 def unclaimed(scene: Scene, now: float) -> list[Lease]:
-    """Return the leases whose person did not come within `claim`, while others wait for devices."""
-    bound = now - scene.rules.claim
-    if not _wanted(scene):
-        return []
-    return [each for each in scene.leases if each.offered is not None and each.offered <= bound]
+    """Return the leases whose person did not come within `claim`, and whose end helps others.
 
-
-def over(scene: Scene, now: float) -> list[Lease]:
-    """Return the leases whose session is over and that have to end, after a warning.
-
-    With `soft_limit` only as many devices are wanted back as others wait for, from those first who
-    have had theirs the longest.
+    No more than are waited for, from those first that are kept the longest.
     """
-    found = [each for each in scene.leases if each.due is not None and each.due <= now]
-    if not scene.rules.soft_limit:
-        return found
-    leasable = {each.id for each in scene.devices if each.leasable}
-    wanted, back = _wanted(scene), []
-    for lease in sorted(found, key=lambda each: each.since):
-        if not lease.devices:
-            back.append(lease)
-        elif wanted > 0 and not leasable.isdisjoint(lease.devices):
-            back.append(lease)
-            wanted -= len(leasable.intersection(lease.devices))
-    return back
+    bound = now - scene.rules.claim
+    kept = [(each.offered, each) for each in scene.leases if each.offered is not None]
+    late = sorted((pair for pair in kept if pair[0] <= bound), key=lambda pair: pair[0])
+    return helpful(scene, [lease for _, lease in late], now)
 
 
-def _wanted(scene: Scene) -> int:
-    """Return how many devices are waited for."""
-    return sum(each.wanted for each in scene.tickets)
+def needed(scene: Scene, now: float) -> list[Lease]:
+    """Return the leases whose end others wait for: those have to end when their session is over.
+
+    No more than are waited for, from those first that end the soonest, and of these from who has
+    had theirs the longest. What has no end cannot be waited for.
+    """
+    ending = [each for each in scene.leases if each.until is not None]
+    ending.sort(key=lambda each: (ends(each, now, guess=True), each.since))
+    return helpful(scene, ending, now)

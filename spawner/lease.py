@@ -24,7 +24,8 @@ class Lease:
     """Devices that a server has, by their UUIDs, since when and until when.
 
     `until` is its end as its person was told, `due` that of its session: it may go on after that
-    while nobody waits. None is never. `late`: it was granted because its ticket had waited so long.
+    while nobody waits. None is never. `notice`: it ends so many seconds after it is told at the
+    earliest; 0 once it was told. `late`: it was granted because its ticket had waited so long.
     `offered` is since when the devices are kept for a person who was away when their turn came;
     None when nobody has to come.
     """
@@ -37,6 +38,7 @@ class Lease:
     late: bool = False
     offered: float | None = None
     due: float | None = None
+    notice: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,11 +188,12 @@ class Plan:
 def ends(lease: Lease, now: float, *, guess: bool) -> float:
     """Return when a lease is over: by its limit; without one, after as long again as it was.
 
-    Unless that is a `guess` too much: then never.
+    Unless that is a `guess` too much: then never. Nobody's ends before they were told in time.
     """
     if lease.until is None:
         return now + max(now - lease.since, OVERTIME_SECONDS) if guess else inf
-    return lease.until if lease.until > now else now + OVERTIME_SECONDS
+    end = max(lease.until, now + lease.notice)
+    return end if end > now else now + OVERTIME_SECONDS
 
 
 def _length(ticket: Ticket) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from spawner.desk import Desk
 from spawner.gate import Look, read
-from spawner.lapse import expired, over, unclaimed
+from spawner.lapse import expired, needed, unclaimed
 from spawner.lease import Scene
 from spawner.ledger import Ledger
 from spawner.machine import MachineUnknownError
@@ -146,7 +146,7 @@ class Queueing:
         self._want_back(frozenset())
 
     def _want_back(self, holders: frozenset[Holder]) -> None:
-        """Let those be warned whose session is over, now that somebody waits; spare the others."""
+        """Let the sessions end for whose end somebody waits; spare the others."""
         if holders != self._desk.room.wanted_back:
             self._desk.room.wanted_back = holders
             self._desk.time_due.set()
@@ -160,7 +160,7 @@ class Queueing:
             room.call(holder)
         waiting = replace(scene, tickets=[e for e in scene.tickets if e.holder not in called])
         room.show(places(waiting, now))
-        self._want_back(frozenset(each.holder for each in over(scene, now)))
+        self._want_back(frozenset(each.holder for each in needed(scene, now)))
 
     async def _resume(self, records: Records) -> None:
         """Let starts go on that an earlier hub left waiting.

@@ -49,7 +49,7 @@ class Room:
         # The hub ends: whoever waits keeps the place for the one that comes back.
         self.closing = False
         self.places: Mapping[Holder, Place] = {}
-        # The servers whose session is over, and for whose GPUs somebody waits.
+        # The servers for whose end somebody waits: their sessions end when they are over.
         self.wanted_back: frozenset[Holder] = frozenset()
         # GPU-seconds that each user had lately, as of a moment.
         self.used: Mapping[str, float] = {}

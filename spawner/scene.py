@@ -11,6 +11,7 @@ from spawner.lease import Draws, Lease, Scene, Ticket, rules
 from spawner.memo import Memo
 from spawner.quota import Quota, priority, totals
 from spawner.runs import Run
+from spawner.times import warnings
 from spawner.waiting import Drain, Waiting
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def ticket(waiting: Waiting, caps: Iterable[tuple[str, str]], priority: int) -> 
 
 
 def _lease(run: Run, draws: Draws) -> Lease:
-    due = due_at(run)
-    until = run.ends_at if run.warned_at is not None else due
+    due, was_told = due_at(run), run.warned_at is not None
+    until = run.ends_at if was_told else due
     return Lease(
         holder=run.holder,
         devices=run.devices,
@@ -149,6 +150,7 @@ def _lease(run: Run, draws: Draws) -> Lease:
         late=run.late,
         offered=None if run.offered is None else run.offered.timestamp(),
         due=None if due is None else due.timestamp(),
+        notice=0.0 if was_told else warnings(run.session_seconds or 0)[0],
     )
 
 

@@ -184,7 +184,7 @@ class Timekeeper:
         }
 
     def _is_spared(self, run: Run) -> bool:
-        """Whether a server goes on after its session, because nobody waits for its GPUs."""
+        """Whether a server with GPUs goes on after its session: nobody waits for its end."""
         soft = bool(run.devices) and self._config().gpus.soft_limit
         return soft and run.holder not in self._desk.room.wanted_back
 

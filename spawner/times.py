@@ -7,7 +7,7 @@
     it ends         when it is due, yet never before the first warning has been up for its time,
                     and never earlier than was said once a warning was up
     nobody waits    with `gpus.soft_limit` a server with a GPU goes on when it is due, and is warned
-                    once somebody waits for it
+                    once somebody waits for its end; if somebody does before, it ends when it is due
     an extension    less than the quota was chosen: as often as wanted, up to the quota;
                     else by `extend`, and again after that much time
 

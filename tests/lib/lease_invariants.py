@@ -14,12 +14,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
 
 from spawner.lease import Granted, Lease, Scene, Ticket
 from spawner.order import line
 from spawner.plan import Plan
 from spawner.queue import LINE_SHARE
+from spawner.times import warnings
 
 
 def broken(scene: Scene) -> list[str]:
@@ -94,4 +96,18 @@ def kept_back(scene: Scene) -> list[str]:
 def as_lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
     """Return the lease that a ticket becomes."""
     until = None if ticket.asked is None else now + ticket.asked
-    return Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late, due=until)
+    return untold(
+        Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late, due=until)
+    )
+
+
+def told(lease: Lease, now: float) -> Lease:
+    """Return a lease whose person is told at this moment when it ends."""
+    assert lease.due is not None
+    return replace(lease, until=max(lease.due, now + lease.notice), notice=0.0)
+
+
+def untold(lease: Lease) -> Lease:
+    """Return a lease whose person knows of no end but that of the session."""
+    notice = 0.0 if lease.due is None else warnings(lease.due - lease.since)[0]
+    return replace(lease, until=lease.due, notice=notice)

@@ -53,6 +53,7 @@ PURE = (
     "spawner/queue.py",
     "spawner/recent.py",
     "spawner/scene.py",
+    "spawner/relief.py",
     "spawner/board.py",
     "spawner/place.py",
     "spawner/shortage.py",

@@ -7,7 +7,6 @@ import pytest
 
 from hub_config.schema import Gpus
 from spawner.devices import Device
-from spawner.lapse import expired, over, unclaimed
 from spawner.lease import Granted, Lease, Queued, Rules, Scene, Ticket, rules
 from spawner.messages import leases as messages
 from spawner.queue import decide, etas, served, turns, what_if
@@ -108,6 +107,11 @@ def test_who_waits_until_when(others: list[Ticket], mine: Ticket, expected: Queu
     ("leases", "expected"),
     [
         pytest.param([has("bob", "GPU-a", left=-60)], NOW + 300, id="over, but not gone yet"),
+        pytest.param(
+            [has("bob", "GPU-a", left=-60, notice=900)], NOW + 900, id="over, and never told"
+        ),
+        pytest.param([has("bob", "GPU-a", left=600, notice=900)], NOW + 900, id="not told in time"),
+        pytest.param([has("bob", "GPU-a", notice=900)], NOW + HOUR, id="to be told in time"),
         pytest.param(
             [has("bob", "GPU-a", left=None)], None, id="nobody can tell when that is over"
         ),
@@ -289,46 +293,6 @@ def test_what_asking_for_less_buys() -> None:
     assert found == [(HOUR, NOW + HOUR), (4 * HOUR, NOW + 27 * HOUR)]
     assert what_if(scene(), wants("ada"), [HOUR], NOW) == [(HOUR, NOW)]
     assert what_if(scene(), wants("ada", 3), [HOUR], NOW) == [(HOUR, None)]
-
-
-# what is over
-
-AWAY = [wants("ada", lost=NOW - 1800), wants("bob", lost=NOW - 1799), wants("cyd")]
-
-
-def test_a_place_is_kept_for_a_while() -> None:
-    assert expired(scene(tickets=AWAY), NOW) == AWAY[:1]
-
-
-def test_a_device_is_kept_for_a_while_when_others_wait() -> None:
-    leases = [has("ada", "GPU-a", offered=NOW - 900), has("bob", "GPU-b", offered=NOW - 899)]
-    found = scene(*leases, has("cyd", "GPU-c"), tickets=[wants("dan")])
-    assert unclaimed(found, NOW) == leases[:1]
-    assert unclaimed(replace(found, tickets=[wants("dan", 0)]), NOW) == []
-
-
-@pytest.mark.parametrize(
-    ("soft", "tickets", "expected"),
-    [
-        pytest.param(True, [], [], id="nobody waits"),
-        pytest.param(True, [wants("cyd")], ["dan"], id="who had it the longest"),
-        pytest.param(True, [wants("cyd"), wants("eve")], ["dan", "ada"], id="as many as wanted"),
-        pytest.param(True, [wants("cyd", 3)], ["dan", "ada"], id="never one that is not over"),
-        pytest.param(True, [wants("cyd", 0)], [], id="who waits for memory"),
-        pytest.param(False, [], ["ada", "dan"], id="a hard limit"),
-    ],
-)
-def test_a_session_goes_on_while_nobody_waits(
-    soft: bool, tickets: list[Ticket], expected: list[str]
-) -> None:
-    leases = (
-        has("ada", "GPU-a", due=NOW),
-        has("bob", "GPU-b", due=NOW + 1),
-        has("eve", "GPU-c"),
-        replace(has("dan", "GPU-b", due=NOW - 60), since=NOW - 2 * HOUR),
-    )
-    found = replace(scene(*leases, tickets=tickets), rules=replace(RULES, soft_limit=soft))
-    assert [each.holder.user for each in over(found, NOW)] == expected
 
 
 def test_device_time_is_forgotten_by_halves() -> None:

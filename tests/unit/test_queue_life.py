@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 from hub_config.schema import Gpus
 from spawner.devices import Device
-from spawner.lapse import expired, over
-from spawner.lease import Granted, Queued, Scene, Ticket, rules
+from spawner.lapse import expired, needed
+from spawner.lease import Granted, Lease, Queued, Scene, Ticket, rules
 from spawner.queue import decide, turns
 from spawner.runs import Holder
 from tests.lib.lease_invariants import (
@@ -29,6 +29,8 @@ from tests.lib.lease_invariants import (
     first_able,
     kept_back,
     latest_start,
+    told,
+    untold,
     wrong_grant,
 )
 
@@ -97,14 +99,11 @@ class AnyQueue(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, MINUTE, HOUR, 9 * HOUR, DAY]))
     def time_goes_on(self, seconds: float) -> None:
-        """Every session ends by its limit, and whoever waits gets its turn at that moment."""
+        """Sessions end while others wait, and whoever waits gets its turn at that moment."""
         until = self.now + seconds
-        while (moment := min(self.ends(), default=inf)) <= until:
-            self.now = max(self.now, moment)
-            self.end_sessions()
-            self.serve()
-        self.now = until
-        self.serve()
+        while (moment := self.next_end()) <= until:
+            self.go_on_to(moment)
+        self.go_on_to(until)
 
     @rule(nth=st.integers(0, 3), healthy=st.booleans(), draining=st.booleans())
     def a_device_changes(self, nth: int, healthy: bool, draining: bool) -> None:
@@ -148,11 +147,10 @@ class AnyQueue(RuleBasedStateMachine):
         self.serve()
         for _ in range(len(present)):
             if self.scene.tickets:
-                self.now = max(self.now, min(self.ends(), default=self.now + 30 * DAY))
-                self.end_sessions()
                 ended = [each for each in self.scene.leases if each.until is not None]
                 self.scene = replace(self.scene, leases=tuple(ended))
                 self.serve()
+                self.go_on_to(min(self.next_end(), self.now + 30 * DAY))
         assert not self.scene.tickets or self.scene.leases
         self.drain()
         assert self.scene.tickets == ()
@@ -163,17 +161,35 @@ class AnyQueue(RuleBasedStateMachine):
             self.scene = replace(self.scene, leases=self.scene.leases[1:])
             self.serve()
 
-    def ends(self) -> list[float]:
-        return [each.until for each in self.scene.leases if each.until is not None]
-
-    def end_sessions(self) -> None:
-        """End what is over by the lab's rule, and here everything that is."""
-        over_now = over(self.scene, self.now)
-        left = [each for each in self.scene.leases if each.until is None or each.until > self.now]
-        assert all(each not in left for each in over_now)
+    def go_on_to(self, moment: float) -> None:
+        """End what is over at a moment, and let everybody start whose turn it is then."""
+        self.now = moment
         gone = expired(self.scene, self.now)
         tickets = tuple(each for each in self.scene.tickets if each not in gone)
-        self.scene = replace(self.scene, leases=tuple(left), tickets=tickets)
+        self.scene = replace(self.scene, tickets=tickets)
+        self.warn()
+        left = [each for each in self.scene.leases if not (was_told(each) and each.until <= moment)]
+        self.scene = replace(self.scene, leases=tuple(left))
+        self.serve()
+
+    def next_end(self) -> float:
+        """Return when the next session ends, or its person is to be told of that."""
+        moments = [each.until - each.notice for each in self.scene.leases if each.until is not None]
+        return min((each for each in moments if each > self.now), default=inf)
+
+    def warn(self) -> None:
+        """Tell those who have to end soon, and nobody else (spawner/times.py)."""
+        wanted = {each.holder for each in needed(self.scene, self.now)}
+        self.scene = replace(
+            self.scene, leases=tuple(self.noted(each, wanted) for each in self.scene.leases)
+        )
+
+    def noted(self, lease: Lease, wanted: set[Holder]) -> Lease:
+        """Return a lease with the end that its person is told, now that these are wanted."""
+        if lease.devices and lease.holder not in wanted:
+            return untold(lease)
+        is_near = lease.due is not None and lease.due - lease.notice <= self.now
+        return told(lease, self.now) if is_near and lease.notice else lease
 
     def serve(self) -> None:
         """Let everybody start whose turn it is."""
@@ -188,6 +204,7 @@ class AnyQueue(RuleBasedStateMachine):
             self.scene = replace(self.scene, tickets=tickets, leases=leases)
             assert isinstance(same, Granted | Queued)
         assert list(turns(self.scene, self.now)) == []
+        self.warn()
         self.look_at_the_first()
 
     def look_at_the_first(self) -> None:
@@ -196,6 +213,11 @@ class AnyQueue(RuleBasedStateMachine):
         before, self.promised = self.promised, found
         if found and before and found[0] == before[0]:
             assert found[1] <= max(before[1], self.now) + 1e-3
+
+
+def was_told(lease: Lease) -> bool:
+    """Return whether somebody knows that this ends when it does."""
+    return lease.until is not None and not lease.notice
 
 
 def _without(items: tuple, nth: int) -> tuple:  # type: ignore[type-arg]

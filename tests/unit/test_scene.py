@@ -56,6 +56,7 @@ def test_a_scene_is_the_records_in_the_words_of_the_queue() -> None:
                 (NOW + timedelta(hours=4)).timestamp(),
                 {("students", "GPUs"): 1, ("students", "memory"): 8 * GIB, ("", "memory"): 8 * GIB},
                 due=(NOW + timedelta(hours=4)).timestamp(),
+                notice=1800,
             )
         ],
         tickets=[
@@ -85,6 +86,10 @@ def test_until_when_a_lease_goes_on() -> None:
     [lease] = scene(CONFIG, STOCK, Records((warned,)), whole, NOW).leases
     assert lease.until == (NOW + timedelta(minutes=30)).timestamp()
     assert lease.due == (NOW + timedelta(hours=4)).timestamp()
+    assert lease.notice == 0
+    short = replace(RUN, session_seconds=HOUR)
+    [lease] = scene(CONFIG, STOCK, Records((short,)), whole, NOW).leases
+    assert lease.notice == HOUR / 4
 
 
 def test_the_board_shows_every_device_also_one_that_is_gone() -> None:
