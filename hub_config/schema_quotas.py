@@ -28,7 +28,7 @@ SESSION = "How long a server may run, like `12 h`; `unlimited` is for as long as
 IDLE = "A server in which nothing happens for so long is stopped; `unlimited`: never."
 EXTEND = (
     "How much longer a session gets by one click, and how long until the next click: `2 h`. "
-    "Without it, sessions cannot be extended."
+    "Without it, sessions cannot be extended, nor a server with a GPU while others wait for it."
 )
 
 

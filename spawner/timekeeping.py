@@ -93,7 +93,8 @@ class Timekeeper:
         if piece is None or piece.run.container != container:
             self._desk.time_due.set()
             return None
-        return replace(piece, now=datetime.now(UTC), steady=time.monotonic())
+        now, steady = datetime.now(UTC), time.monotonic()
+        return replace(piece, now=now, steady=steady, awaited=self._is_awaited(piece.run))
 
     def is_idle(self, holder: Holder) -> bool:
         """Whether a server may be ended for not being used."""
@@ -112,7 +113,7 @@ class Timekeeper:
         def work(ledger: Ledger) -> Run:
             run = ledger.run(piece.run.name) or piece.run
             now = datetime.now(UTC)
-            more = times.extension(run, piece.allowed, now)
+            more = times.extension(run, piece.allowed, now, awaited=piece.awaited)
             if not isinstance(more, times.More):
                 raise NotNowError(more)
             run = times.extend(run, piece.allowed, more, now)
@@ -186,7 +187,11 @@ class Timekeeper:
     def _is_spared(self, run: Run) -> bool:
         """Whether a server with GPUs goes on after its session: nobody waits for its end."""
         soft = bool(run.devices) and self._config().gpus.soft_limit
-        return soft and run.holder not in self._desk.room.wanted_back
+        return soft and not self._is_awaited(run)
+
+    def _is_awaited(self, run: Run) -> bool:
+        """Whether somebody waits for the end of a server with GPUs, by the queue's last round."""
+        return bool(run.devices) and run.holder in self._desk.room.wanted_back
 
     def _allowed(self, runs: list[Run], living: Mapping[Holder, Living]) -> dict[str, Quota]:
         quotas = Quotas(self._config(), datetime.now().astimezone())

@@ -23,7 +23,7 @@ class Timepiece:
     """A server's run, what its quota says about time, what uses it; `now` and `steady` agree.
 
     `standing` is that of its user's GPU time as of the last round; None where there is nothing to
-    say of it.
+    say of it. `awaited`: somebody waits for the server's end.
     """
 
     run: Run
@@ -32,6 +32,7 @@ class Timepiece:
     now: datetime
     steady: float
     standing: Standing | None = None
+    awaited: bool = False
 
     @property
     def left_seconds(self) -> float | None:
@@ -79,7 +80,7 @@ class Timepiece:
     @property
     def extension(self) -> times.Extension:
         """What an extension would give now, or why there is none."""
-        return times.extension(self.run, self.allowed, self.now)
+        return times.extension(self.run, self.allowed, self.now, awaited=self.awaited)
 
     def shown(self) -> dict[str, Any]:
         """Return what pages and JupyterLab show, as JSON has it; `{left}` stands for the rest."""

@@ -9,7 +9,8 @@
     nobody waits    with `gpus.soft_limit` a server with a GPU goes on when it is due, and is warned
                     once somebody waits for its end; if somebody does before, it ends when it is due
     an extension    less than the quota was chosen: as often as wanted, up to the quota;
-                    else by `extend`, and again after that much time
+                    else by `extend`, and again after that much time; none of a server with a GPU
+                    while somebody waits for its end
 
 So a shorter session in labhub.yaml, a hub that was away and a clock that jumped end nothing
 unwarned. A moment that was noted and lies in the future comes from a clock that was put back, and
@@ -71,7 +72,12 @@ class Endless:
     """There is no end that could be put off."""
 
 
-Extension = More | Later | Never | Endless
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Somebody waits for what the server has."""
+
+
+Extension = More | Later | Never | Endless | Awaited
 
 
 def chosen_seconds(wanted: Allowed, allowed: Allowed) -> int | None:
@@ -136,16 +142,21 @@ def is_over(run: Run, now: datetime) -> bool:
     return run.ends_at is not None and run.warned_at is not None and run.ends_at <= now
 
 
-def extension(run: Run, allowed: Allowed, now: datetime) -> Extension:
-    """Return what an extension would give now, or why there is none."""
+def extension(run: Run, allowed: Allowed, now: datetime, *, awaited: bool = False) -> Extension:
+    """Return what an extension would give now, or why there is none.
+
+    `awaited`: somebody waits for the server's end, and was told when that is.
+    """
     if _shorter(run.chosen_seconds, allowed.session_seconds) is None:
         return Endless()
-    step = allowed.extend_seconds
-    if (left := _not_chosen(run, allowed)) != 0:
-        step = step or STEP_SECONDS
-        return More(step if left is None else min(step, left), chosen=True)
-    if not step:
+    step, left = allowed.extend_seconds, _not_chosen(run, allowed)
+    if left == 0 and not step:
         return Never()
+    if awaited:
+        return Awaited()
+    step = step or STEP_SECONDS
+    if left != 0:
+        return More(step if left is None else min(step, left), chosen=True)
     since = (now - run.extended_at).total_seconds() if run.extended_at is not None else step
     if 0 <= since < step:
         return Later(step, step - since)

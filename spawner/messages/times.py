@@ -1,7 +1,7 @@
 """What people read about the time of their server: its end, its extension, and idleness. Pure."""
 
 from spawner.runs import Reason, Receipt
-from spawner.times import Endless, Extension, Later, More, Never
+from spawner.times import Awaited, Endless, Extension, Later, More, Never
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNITS = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
@@ -51,6 +51,11 @@ def no_extension(extension: Extension) -> str:
         case Never():
             return (
                 "It cannot be extended. Save your work before; you can start it again right after."
+            )
+        case Awaited():
+            return (
+                "It cannot be extended while others wait for its GPU or its memory. Save your work "
+                "before it stops and start it again after; once nobody waits, you can extend it."
             )
         case More() | Endless():
             return ""

@@ -13,10 +13,12 @@ import pytest
 
 from hub_config.schema import Config
 from spawner.idleness import Answer
+from spawner.room import Room
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Ledger, Store
 from spawner.timekeeping import Living, NotNowError, Timekeeper
 from spawner.timepiece import Timepiece
+from spawner.times import Awaited
 
 ADA = Holder("ada", "")
 RUN = Run("lab-ada-1", ADA, "lab/image:1", 1 << 30, datetime.now(UTC), container="c0")
@@ -76,6 +78,7 @@ def keeper(store: Store, tmp_path: Path) -> Timekeeper:
         time_due=asyncio.Event(),
         detach=asyncio.ensure_future,
         gpu_busy=lambda _container: False,
+        room=Room(),
     )
     return Timekeeper(desk, Hub(), lambda: config)  # type: ignore[arg-type]
 
@@ -135,6 +138,27 @@ async def test_clicks_at_once_extend_once(store: Store, keeper: Timekeeper) -> N
     await keeper.round()
     outcomes = await asyncio.gather(*(keeper.extend(ADA) for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(each, NotNowError) for each in outcomes) == 4
+    assert noted(store).extensions == 1
+
+
+@pytest.mark.parametrize(("devices", "is_refused"), [(("GPU-a",), True), ((), False)])
+async def test_a_gpu_that_somebody_waits_for_is_not_kept_for_longer(
+    store: Store, keeper: Timekeeper, devices: tuple[str, ...], is_refused: bool
+) -> None:
+    end = Receipt(RUN.name, ADA, Kind.SERVER, RUN.began, Reason.USER, RUN.memory_bytes)
+    run = replace(RUN, name="lab-ada-2", devices=devices, gpus=len(devices))
+    store.transact(lambda ledger: (ledger.end(end), ledger.begin(run)))
+    await keeper.round()
+    keeper._desk.room.wanted_back = frozenset({ADA})
+    piece = keeper.of(ADA)
+    assert piece is not None
+    assert piece.shown()["extend"] == ("" if is_refused else "Extend by 2 h")
+    if is_refused:
+        with pytest.raises(NotNowError) as refused:
+            await keeper.extend(ADA)
+        assert refused.value.why == Awaited()
+        keeper._desk.room.wanted_back = frozenset()
+    await keeper.extend(ADA)
     assert noted(store).extensions == 1
 
 

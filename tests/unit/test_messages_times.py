@@ -7,7 +7,7 @@ import pytest
 from spawner import messages
 from spawner.messages import times
 from spawner.runs import Holder, Kind, Reason, Receipt
-from spawner.times import Endless, Later, More, Never
+from spawner.times import Awaited, Endless, Later, More, Never
 
 H, MIN = 3600, 60
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -78,6 +78,11 @@ AGAIN = " Your files are untouched; start it again to go on."
         (
             times.no_extension(Never()),
             "It cannot be extended. Save your work before; you can start it again right after.",
+        ),
+        (
+            times.no_extension(Awaited()),
+            "It cannot be extended while others wait for its GPU or its memory. Save your work "
+            "before it stops and start it again after; once nobody waits, you can extend it.",
         ),
         (
             times.session_warning(12 * H),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spawner import times
 from spawner.runs import Holder, Run
-from spawner.times import Endless, Later, More, Never
+from spawner.times import Awaited, Endless, Later, More, Never
 
 H, MIN, DAY = 3600, 60, 86400
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -166,6 +166,23 @@ def test_what_an_extension_gives(
 ) -> None:
     run = kept(replace(RUN, chosen_seconds=chosen), rules, 0)
     assert times.extension(run, rules, at(1)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rules", "outcome"),
+    [
+        (None, TWELVE, Never()),
+        (None, FREE, Endless()),
+        (None, EXTENDS, Awaited()),
+        (1 * H, TWELVE, Awaited()),
+        (1 * H, FREE, Awaited()),
+    ],
+)
+def test_nothing_is_extended_while_somebody_waits_for_its_end(
+    chosen: int | None, rules: Rules, outcome: times.Extension
+) -> None:
+    run = kept(replace(RUN, chosen_seconds=chosen), rules, 0)
+    assert times.extension(run, rules, at(0.5), awaited=True) == outcome
 
 
 def test_one_click_moves_the_end_and_the_next_is_possible_after_that_much_time() -> None:
