@@ -128,7 +128,8 @@ class Group(Numbers):
     total: Total | None = Field(None, description="What all members may use together.")
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(
         0,
-        description="Who is in a group with a higher number comes first in the queue.",
+        description="Who is in a group with a higher number comes first in the queue, until others "
+        "have waited for `gpus.reserve_after` longer, once for each number between.",
     )
     schedule: Schedule = Field((), description=SCHEDULE)
     until: Until | None = Field(None, description=UNTIL)

@@ -11,8 +11,11 @@ By the groups' priority first, and then by score:
   as long as who had none.
 
 Who has waited for `reserve_after` stands in a line besides, in the order of their coming; one point
-of priority counts as much as `reserve_after` there. What is done with that line, and why nobody
-waits much longer than in a strict line, stands in spawner/queue.py.
+of priority counts as much as `reserve_after` there. So whoever has less priority than others who
+wait comes into it so much later, and priority comes first there, too, but for those who have waited
+for all that it counts. It leads nobody into the line sooner than `reserve_after`: a group of which
+all have priority would be served in the order of coming. What is done with that line, and why
+nobody waits much longer than in a strict line, stands in spawner/queue.py.
 """
 
 from collections.abc import Sequence
@@ -60,4 +63,8 @@ def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     bound = now - step
     # whom an admin put first stands at its head
     late = [e for e in tickets if e.rank > 0 or (e.rank == 0 and e.since <= bound)]
+    priorities = {each.priority for each in tickets if each.rank == 0} if late else set()
+    if len(priorities) > 1:
+        top = max(priorities)
+        late = [e for e in late if e.rank > 0 or e.since + (top - e.priority) * step <= bound]
     return sorted(late, key=lambda each: (-each.rank, each.since - each.priority * step))

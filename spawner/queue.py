@@ -2,11 +2,12 @@
 
 One round, whenever something changed:
 
-1. The line. Whoever has waited for `reserve_after` stands in it, in the order of their coming. Its
-   first gets the next devices; when there are too few yet, they are kept for it: nobody else starts
-   on them unless they surely end, by their limit, before it can be expected to begin. So a large
-   request is never starved by small ones. While three quarters of all devices are out by the line,
-   it stands still, so that what is short gets through also when everything is overdue.
+1. The line. Whoever has waited for `reserve_after` stands in it, in the order of their coming, and
+   later where others who wait have more priority. Its first gets the next devices; when there are
+   too few yet, they are kept for it: nobody else starts on them unless they surely end, by their
+   limit, before it can be expected to begin. So a large request is never starved by small ones.
+   While three quarters of all devices are out by the line, it stands still, so that what is short
+   gets through also when everything is overdue.
 2. The ranking (spawner/order.py). Everybody else starts in its order; the first that finds too few
    devices gets a reserved start, and whoever comes after it may start only if by their limit they
    surely end before, or on other devices (EASY backfill, spawner/plan.py).

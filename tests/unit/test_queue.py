@@ -213,6 +213,24 @@ def started(found: Scene) -> list[tuple[str, tuple[str, ...]]]:
             [wants("ada", waited=9 * HOUR, priority=1), wants("bob", waited=16 * HOUR)],
             [("ada", ("GPU-b",))], id="a point of priority is worth eight hours there",
         ),
+        pytest.param(
+            [wants("ada", waited=HOUR, asked=9 * DAY, priority=9), wants("bob", waited=79 * HOUR)],
+            [("ada", ("GPU-b",))], id="priority before the line",
+        ),
+        pytest.param(
+            [wants("ada", waited=HOUR, priority=9), wants("bob", waited=82 * HOUR, asked=9 * DAY)],
+            [("bob", ("GPU-b",))], id="but for who has waited for all of its worth besides",
+        ),
+        pytest.param(
+            [wants("ada", waited=60, asked=60, priority=-9), wants("bob", waited=60, priority=-9),
+             wants("cyd", waited=9 * HOUR, asked=9 * DAY, priority=-9)],
+            [("cyd", ("GPU-b",))], id="the line of those who all have as little",
+        ),
+        pytest.param(
+            [wants("ada", waited=60, asked=60, priority=9),
+             wants("bob", waited=60, asked=HOUR, priority=9)],
+            [("ada", ("GPU-b",))], id="nor does priority alone lead into the line",
+        ),
     ],
 )  # fmt: skip
 def test_whose_turn_it_is(

@@ -21,6 +21,7 @@ from hub_config.schema import Gpus
 from spawner.devices import Device
 from spawner.lapse import expired, needed
 from spawner.lease import Granted, Lease, Queued, Scene, Ticket, rules
+from spawner.order import line
 from spawner.queue import decide, turns
 from spawner.runs import Holder
 from tests.lib.lease_invariants import (
@@ -81,7 +82,9 @@ class AnyQueue(RuleBasedStateMachine):
         priority = PRIORITIES[holder.user]
         ticket = Ticket(holder, wanted, self.now, asked, draws, priority, rank)
         self.scene = replace(self.scene, tickets=(*self.scene.tickets, ticket))
-        self.promised = None if rank else self.promised
+        late = {each.holder for each in line(self.scene, self.scene.tickets, self.now)}
+        if rank or (self.promised and self.promised[0].holder not in late):
+            self.promised = None
         self.serve()
 
     @precondition(lambda self: self.scene.tickets)
