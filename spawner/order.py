@@ -60,13 +60,11 @@ def _cost(asked: float | None) -> float:
 def line(scene: Scene, tickets: Sequence[Ticket], now: float) -> list[Ticket]:
     """Return the tickets that have waited too long for a score to matter, the first one first."""
     step = scene.rules.reserve_after
-    highest = max((each.priority for each in tickets if each.rank == 0), default=0)
     bound = now - step
     # whom an admin put first stands at its head
-    late = [
-        each
-        for each in tickets
-        if each.rank > 0
-        or (each.rank == 0 and each.since + (highest - each.priority) * step <= bound)
-    ]
+    late = [e for e in tickets if e.rank > 0 or (e.rank == 0 and e.since <= bound)]
+    priorities = {each.priority for each in tickets if each.rank == 0} if late else set()
+    if len(priorities) > 1:
+        top = max(priorities)
+        late = [e for e in late if e.rank > 0 or e.since + (top - e.priority) * step <= bound]
     return sorted(late, key=lambda each: (-each.rank, each.since - each.priority * step))
