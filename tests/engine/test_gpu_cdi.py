@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from spawner.devices import Device
+from spawner.verify import differences
 from tests.lib.fake_cdi import RAN, UUIDS, describe, record, without
 from tests.lib.gpu_probe import COUNT, FORBIDDEN, Reach, only, probe_inside, probe_once
 from tests.lib.gpu_server import our_body, with_host_config
@@ -227,3 +228,25 @@ def test_what_keeps_the_others_away(
     body = our_body("debian", tmp_path, {}, Device(UUIDS[2], by_cdi=True))
     body["User"] = "0:0"
     assert probe_once(client, with_host_config(body, **changes)) == expected
+
+
+ANNOTATED = {"Annotations": {"cdi.k8s.io/more": "nvidia.com/gpu=1"}}
+
+
+def test_an_annotation_opens_a_gpu_the_stock_way_and_is_noticed_on_ours(
+    client: docker.DockerClient, tmp_path: Path
+) -> None:
+    host_config = {"Runtime": "nvidia", **ANNOTATED}
+    stock = {"Image": "debian", "NetworkDisabled": True, "HostConfig": host_config}
+    assert probe_once(client, stock) == only(1, others=FORBIDDEN)
+    mine = with_host_config(our_body("debian", tmp_path, {}), **ANNOTATED)
+    assert probe_once(client, mine) == only()  # the runtime of ours obeys none
+    assert probe_once(client, with_host_config(mine, Runtime="nvidia")) == only(1)
+    container = client.api.create_container_from_config(mine)["Id"]
+    try:
+        made = client.api.inspect_container(container)
+    finally:
+        client.api.remove_container(container, force=True, v=True)
+    decided = our_body("debian", tmp_path, {})
+    found = differences(decided, made["Config"], made["HostConfig"], made["Mounts"])
+    assert [each.key for each in found] == ["Annotations"]

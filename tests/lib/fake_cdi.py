@@ -1,7 +1,8 @@
 """Four GPUs that are not there, as NVIDIA's toolkit describes them to engines (CDI).
 
 With each GPU goes a hook, as the toolkit's updates the container's links to libraries. This one
-only writes down with which variables it is run.
+only writes down with which variables it is run. The toolkit's runtime is there, too, under the name
+`nvidia`.
 """
 
 import json
@@ -17,6 +18,27 @@ env >>{record}
 echo "a hook ran" >>{record}
 """
 RAN = "a hook ran"
+# NVIDIA's runtime in its mode for CDI, as far as it obeys annotations. No Python: a newer engine's
+# machine may have none where this one's is.
+RUNTIME = r"""#!/usr/bin/perl
+use strict;
+my ($at) = grep { $ARGV[$_] eq '--bundle' } 0..$#ARGV;
+if (defined $at && grep { $_ eq 'create' } @ARGV) {
+    my $path = "$ARGV[$at + 1]/config.json";
+    my $spec = do { local (@ARGV, $/) = $path; <> };
+    if ($spec =~ m{"cdi\.k8s\.io/[^"]*":"nvidia\.com/gpu=(\d+)"}) {
+        my $device = qq("type":"c","major":195,"minor":$1);
+        my $node = qq({"path":"/dev/nvidia$1",$device,"fileMode":438});
+        $spec =~ s/"linux":\{/"linux":{"devices":[$node],/ or die;
+        my $rule = qq({"allow":true,$device,"access":"rw"});
+        $spec =~ s/(\{"allow":false,"access":"rwm"\})/$1,$rule/g or die;
+        open(my $file, '>', $path) or die;
+        print $file $spec;
+        close($file) or die;
+    }
+}
+exec('runc', @ARGV);
+"""
 
 
 def describe(folder: Path) -> dict[str, object]:
@@ -29,7 +51,8 @@ def describe(folder: Path) -> dict[str, object]:
     ]
     everything = _device("all", range(len(UUIDS)))
     # As the toolkit's hooks were until 1.17.8, without variables of their own.
-    hook = {"hookName": "createContainer", "path": str(_hook(folder)), "args": ["hook"]}
+    path = _program(folder, "hook", HOOK.format(record=record(folder)))
+    hook = {"hookName": "createContainer", "path": str(path), "args": ["hook"]}
     description = {
         "cdiVersion": "0.5.0",
         "kind": KIND,
@@ -37,7 +60,12 @@ def describe(folder: Path) -> dict[str, object]:
         "containerEdits": {"hooks": [hook]},
     }
     (folder / "nvidia.json").write_text(json.dumps(description))
-    return {"features": {"cdi": True}, "cdi-spec-dirs": [str(folder)]}
+    runtime = _program(folder, "nvidia-container-runtime", RUNTIME)
+    return {
+        "features": {"cdi": True},
+        "cdi-spec-dirs": [str(folder)],
+        "runtimes": {"nvidia": {"path": str(runtime)}},
+    }
 
 
 @contextmanager
@@ -59,9 +87,9 @@ def record(folder: Path) -> Path:
     return folder / "hook-record"
 
 
-def _hook(folder: Path) -> Path:
-    path = folder / "hook"
-    path.write_text(HOOK.format(record=record(folder)))
+def _program(folder: Path, name: str, code: str) -> Path:
+    path = folder / name
+    path.write_text(code)
     path.chmod(0o755)
     return path
 
