@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auth.accounts import AccountBook
 from hub_config.instance import Instance
+from spawner import lookback
 from spawner.container import identity_labels
 from spawner.devices import Device, inventory, unshared
 from spawner.ends import Ends
@@ -15,6 +16,7 @@ from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
 from spawner.gpu_view import Sight
 from spawner.images import Images
+from spawner.lookback import Lookback
 from spawner.machine import Machine
 from spawner.memory import CgroupMeter
 from spawner.nodes import Nodes
@@ -83,7 +85,19 @@ class Desk:
     @functools.cached_property
     def receipts(self) -> Receipts:
         """Return what writes how servers ended."""
-        return Receipts(self.store, self.sightings, self.room.due.set)
+        look_back = self.lookback.once
+        return Receipts(self.store, self.sightings, self.room.due.set, look_back)
+
+    @functools.cached_property
+    def lookback(self) -> Lookback:
+        """Return what knows of the time before this hub."""
+        path = self.lab.state_dir / lookback.FILE
+        return Lookback(self.engine, self.sightings, self.server_labels, path)
+
+    @property
+    def server_labels(self) -> dict[str, str]:
+        """Return what the containers of all servers carry, and no others."""
+        return {"labhub.instance": self.lab.name, "labhub.role": "server"}
 
     @functools.cached_property
     def ends(self) -> Ends:

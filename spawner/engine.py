@@ -17,7 +17,7 @@ from spawner import engine_errors as errors
 from spawner.engine_answers import Container, Image, Listed
 from spawner.engine_errors import EngineError, NotFoundError, PathMissingError
 from spawner.engine_health import Health
-from spawner.events import Event
+from spawner.events import Event, Past, past
 from spawner.lanes import Lanes
 from spawner.metrics import EVENT_LAG
 from spawner.pulling import Layers, name_and_tag
@@ -184,6 +184,12 @@ class Engine:
 
     # events
 
+    async def past(self) -> Past:
+        """Return what the engine remembers of all that happened up to now."""
+        query = {"since": "1", "until": _moment(time.time_ns())}
+        request = Request("GET", "/events", query, meaning=errors.translate_listing)
+        return await self._lanes.run("past", lambda limit: past(self._wire.lines(limit, request)))
+
     async def events(
         self,
         labels: Mapping[str, str],
@@ -199,7 +205,7 @@ class Engine:
         began, began_ns = time.monotonic(), time.time_ns()
         query = {"filters": _filters(type=["container"], label=_pairs(labels))}
         if since_ns is not None:
-            query["since"] = f"{since_ns // SECOND_NS}.{since_ns % SECOND_NS:09d}"
+            query["since"] = _moment(since_ns)
         request = Request("GET", "/events", query, meaning=errors.translate_listing)
         stream = Stream(self._wire, request, self._patience, self.health.garbage)
         self._streams.add(stream)
@@ -231,6 +237,11 @@ class Engine:
 
     def _ask(self, limit: Limit, request: Request) -> Any:  # noqa: ANN401 - JSON
         return self._wire.json(limit, request)
+
+
+def _moment(time_ns: int) -> str:
+    """Return a time as the API takes it."""
+    return f"{time_ns // SECOND_NS}.{time_ns % SECOND_NS:09d}"
 
 
 def _path(container: str) -> str:

@@ -56,6 +56,7 @@ CALLS: Mapping[str, Call] = MappingProxyType(
         "listed": Call(INSPECT, "GET", r"/containers/json", idempotent=True),
         "image": Call(INSPECT, "GET", r"/images/.+/json", idempotent=True),
         "discovered": Call(INSPECT, "GET", r"/info", idempotent=True),
+        "past": Call(INSPECT, "GET", r"/events", idempotent=True),
         "log_tail": Call(INSPECT, "GET", rf"{_ONE}/logs", idempotent=True),
         "has_path": Call(INSPECT, "GET", rf"{_ONE}/archive", idempotent=True),
         "file": Call(INSPECT, "GET", rf"{_ONE}/archive", idempotent=True),

@@ -3,10 +3,12 @@
 Events are hints. They may come twice, late, or never; only inspect and list decide.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 DIGITS_MAX = 20  # nobody's time or exit code is longer
+REMEMBERED = 256  # as many events does an engine keep, of all that it has to do with
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,24 @@ class Event:
     time_ns: int
     exit_code: int | None = None
     signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an engine remembers of its containers; whether it forgot nothing since it began."""
+
+    events: tuple[Event, ...]
+    is_whole: bool
+
+
+def past(lines: Iterable[bytes]) -> Past:
+    """Return what all lines tell that an engine has to tell. Raises ValueError where one does not.
+
+    An engine that has begun anew remembers nothing of before.
+    """
+    told = [json.loads(line) for line in lines if line]
+    events = tuple(event for event in map(parse, told) if event is not None)
+    return Past(events, len(told) < REMEMBERED)
 
 
 def parse(raw: object) -> Event | None:

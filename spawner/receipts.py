@@ -7,7 +7,7 @@ round of the watch after a crash. The store keeps one per run, so it does not ma
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -57,14 +57,27 @@ def who_asks(kind: str, name: str, owner: str) -> Asked:
     return Asked(Reason.USER if name == owner else Reason.ADMIN, name)
 
 
+async def _nothing() -> None:
+    """Nothing has to be done."""
+
+
 class Receipts:
     """Writes and reads them. A store that fails keeps nobody from ending a server."""
 
     def __init__(
-        self, store: Store, sightings: Sightings, ended: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        sightings: Sightings,
+        ended: Callable[[], None] = lambda: None,
+        look_back: Callable[[], Awaitable[object]] = _nothing,
     ) -> None:
-        """Do nothing yet; `ended` is called after each end."""
-        self._store, self._sightings, self._ended = store, sightings, ended
+        """Do nothing yet.
+
+        `ended` is called after each end, `look_back` before each receipt: sightings of a time
+        before this hub may have to be fetched.
+        """
+        self._store, self._sightings = store, sightings
+        self._ended, self._look_back = ended, look_back
 
     async def ask(
         self, holder: Holder, asked: Asked, *, run: str = "", container: str = ""
@@ -82,7 +95,8 @@ class Receipts:
 
         Raises StoreError: then the container is all that knows, and has to stay.
         """
-        away = self._sightings.away_at(state.finished_at)
+        await self._look_back()
+        away = self._sightings.ended_with_engine(state.id, state.finished_at)
         facts = _facts(state, self._sightings.of(state.id), story, away=away)
         return await self._end(run_of(state, datetime.now(UTC)), state, facts, log_text)
 
@@ -91,6 +105,7 @@ class Receipts:
 
         None when it is not open any more: it has its receipt, or was withdrawn meanwhile.
         """
+        await self._look_back()
         story = story or Story(answered=bool(run.container))
         facts = _facts(None, self._sightings.of(run.container), story, away=False)
         receipt = await self._end(run, None, facts, "")

@@ -19,11 +19,12 @@ HARMLESS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGW
 
 @dataclass(slots=True)
 class Sighting:
-    """What is known of one container."""
+    """What is known of one container. `outlived`: the engine of now remembers its end."""
 
     out_of_memory: bool = False
     signalled: bool = False
     ours: bool = False
+    outlived: bool = False
     usage: Usage | None = None
 
 
@@ -46,6 +47,12 @@ class Sightings:
             self._of[event.container].out_of_memory = True
         elif event.action == "kill" and event.signal not in HARMLESS and self._is_foreign(event):
             self._of[event.container].signalled = True
+
+    def recall(self, event: Event) -> None:
+        """Remember what the engine of now remembers of a time in which nobody listened."""
+        self.note(event)
+        if event.action == "die":
+            self._of[event.container].outlived = True
 
     def _is_foreign(self, event: Event) -> bool:
         return not self.of(event.container).ours
@@ -85,6 +92,10 @@ class Sightings:
             else:
                 apart.append((begin, end))
         self._outages = deque([*apart, (since, until)], maxlen=OUTAGES_KEPT)
+
+    def ended_with_engine(self, container: str, at: datetime | None) -> bool:
+        """Whether the engine was away when a container ended, as far as is known."""
+        return self.away_at(at) and not self.of(container).outlived
 
     def away_at(self, moment: datetime | None) -> bool:
         """Whether the engine was away when this happened."""

@@ -51,7 +51,7 @@ class Watch:
     def __init__(self, desk: Desk, hub: Hub) -> None:
         """Do nothing yet."""
         self._desk, self._hub = desk, hub
-        self._labels = {"labhub.instance": desk.lab.name, "labhub.role": "server"}
+        self._labels = desk.server_labels
         self._pause_seconds: float = ROUND_SECONDS
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -144,6 +144,7 @@ class Watch:
         busy = set(self._hub.busy())
         listed = await self._desk.engine.listed(self._labels)
         self._desk.sightings.engine_came(datetime.now(UTC))
+        self._desk.detach(self._desk.lookback.answered())
         # A start that waits has begun nothing: what there is of it was left by an earlier one.
         waiting &= self._desk.room.waiting()
         active = {each: box for each, box in self._hub.active().items() if each not in waiting}

@@ -37,7 +37,7 @@ DEATH_SECONDS = 5
 # Images are fetched in the background; no server's life depends on it.
 # tests/hub/test_reload.py has those of a file that changes, tests/hub/test_queue_crashes.py,
 # tests/hub/test_waiting.py and tests/hub/test_queue_world.py those of the queue.
-OF_A_FILE = ("pull", "update", "discovered", "store.resize", "store.note_times")
+OF_A_FILE = ("pull", "update", "discovered", "past", "store.resize", "store.note_times")
 OF_THE_QUEUE = (
     "wait", "leave", "settle", "look", "move", "drain", "claim", "rename", "withdraw"
 )  # fmt: skip

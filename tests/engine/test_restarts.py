@@ -185,7 +185,7 @@ def test_a_hub_that_is_up_before_an_engine_that_lost_all_loses_no_end(
     second.begin()
     wait_until(lambda: not lab.said(), "the hub to know that nothing runs")
     lab.wait_for_agreement()
-    assert {name: found[1:] for name, found in ends(lab).items()} == before
+    assert ends(lab) == {name: [Reason.ENGINE_RESTARTED, *before[name]] for name in PEOPLE}
     start_all(lab)
 
 

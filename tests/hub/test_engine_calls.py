@@ -28,6 +28,7 @@ EXAMPLES = {
     "remove": ("DELETE", "/containers/3f"),
     "pull": ("POST", "/images/create"),
     "events": ("GET", "/events"),
+    "past": ("GET", "/events"),
 }
 FOREIGN = [
     ("GET", "/version"),
@@ -67,7 +68,7 @@ def test_only_what_changes_nothing_may_be_asked_again() -> None:
     again = {name for name, call in CALLS.items() if call.idempotent}
     assert {CALLS[name].method for name in again} == {"GET"}
     assert again == {
-        "container", "listed", "image", "discovered", "log_tail", "has_path", "file",
+        "container", "listed", "image", "discovered", "past", "log_tail", "has_path", "file",
     }  # fmt: skip
 
 

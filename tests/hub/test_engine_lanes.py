@@ -107,7 +107,7 @@ async def test_no_call_runs_on_the_loop_or_keeps_it_waiting(
     await asyncio.gather(
         engine.log_tail(made, 1), engine.has_path(made, "/x"), engine.file(made, "/etc/passwd"),
         engine.image(TENSORFLOW), engine.listed({}), engine.container(made), engine.pull("a/b:1"),
-        engine.discovered(),
+        engine.discovered(), engine.past(),
     )  # fmt: skip
     await engine.update(made, {"PidsLimit": 64})
     await engine.stop(made, 0)
@@ -139,6 +139,7 @@ async def test_every_call_is_what_the_table_says(make: Make, fake_engine: FakeEn
         "listed": lambda: engine.listed({}),
         "image": lambda: engine.image(TENSORFLOW),
         "discovered": engine.discovered,
+        "past": engine.past,
         "log_tail": lambda: engine.log_tail("ada", 1),
         "has_path": lambda: engine.has_path("ada", "/x"),
         "file": lambda: engine.file("ada", "/etc/passwd"),

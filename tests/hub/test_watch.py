@@ -233,12 +233,35 @@ def test_a_paused_server_runs(lab: Lab, running: str, fake_engine: FakeEngine) -
     assert [each.id for each in fake_engine.containers()] == [running]
 
 
-def test_an_end_while_the_hub_was_away(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+@pytest.mark.parametrize(
+    ("exit_code", "restarts", "reason"),
+    [
+        (3, False, Reason.EXITED),
+        (0, False, Reason.EXITED),
+        (143, False, Reason.UNKNOWN),
+        (3, True, Reason.EXITED),
+        (0, True, Reason.ENGINE_RESTARTED),
+        (137, True, Reason.ENGINE_RESTARTED),
+        (143, True, Reason.ENGINE_RESTARTED),
+    ],
+)
+def test_an_end_while_the_hub_was_away(  # noqa: PLR0913, PLR0917 - fixtures and values
+    lab: Lab, running: str, fake_engine: FakeEngine, exit_code: int, restarts: bool, reason: Reason
+) -> None:
     lab.stop_hub(kill=True)
-    fake_engine.die(running, 3)
+    fake_engine.die(running, exit_code)
+    if restarts:
+        fake_engine.life.events.clear()
     lab.start_hub()
     receipt = stopped(lab)
-    assert (receipt.reason, receipt.exit_code) == (Reason.EXITED, 3)
+    assert (receipt.reason, receipt.exit_code) == (reason, exit_code)
+
+
+def test_killed_while_the_hub_was_away(lab: Lab, running: str, fake_engine: FakeEngine) -> None:
+    lab.stop_hub(kill=True)
+    outside(fake_engine).kill(running)
+    lab.start_hub()
+    assert stopped(lab).reason is Reason.ADMIN
 
 
 def test_gone_while_the_hub_was_away(lab: Lab, running: str, fake_engine: FakeEngine) -> None:

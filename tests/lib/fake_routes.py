@@ -284,9 +284,11 @@ async def events(request: web.Request) -> web.StreamResponse:
     wanted = _filters(request)
     answer = web.StreamResponse(headers={"Content-Type": "application/json"})
     await answer.prepare(request)
-    async with _listening(_life(request), request.query.get("since", "")) as queue:
+    since, only_past = request.query.get("since", ""), "until" in request.query
+    async with _listening(_life(request), since) as queue:
         with suppress(ConnectionError):  # nobody listens any more
-            while event := await queue.get():
+            while not (only_past and queue.empty()):
+                event = await queue.get()
                 if event_matches(event, wanted):
                     await answer.write(json.dumps(event).encode() + b"\n")
     return answer

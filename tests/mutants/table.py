@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "any-instance",
         "the watch looks at the containers of every instance",
-        "spawner/watch.py",
-        '{"labhub.instance": desk.lab.name, "labhub.role": "server"}',
+        "spawner/desk.py",
+        '{"labhub.instance": self.lab.name, "labhub.role": "server"}',
         '{"labhub.role": "server"}',
         f"{WATCH} -k nobody_wants",
     ),
