@@ -6,7 +6,7 @@ The first line that fits decides:
     --------------------------------------------------------------  ----------------
     somebody asked the hub for the end                              what they asked for
     a signal or a removal from outside the hub, engine not away     ADMIN
-    memory ran out, and it ended neither cleanly nor on SIGTERM     OUT_OF_MEMORY
+    memory ran out, and it was killed (137) or has no exit code     OUT_OF_MEMORY
     the engine was away and it was ended by others, or code 255     ENGINE_RESTARTED
     it never answered                                               START_FAILED
     no container                                                    LOST
@@ -14,8 +14,9 @@ The first line that fits decides:
     any other exit code                                             EXITED
 
 An engine remembers of a whole container that memory ran out in it once: a kernel's end an hour
-ago still stands there. The kernel of the machine kills, it never asks politely, so a clean exit
-and a SIGTERM have another cause; and so has an end that a signal through the engine came before.
+ago still stands there. The kernel of the machine kills, and the first program of a container is
+ours, with only an init above that passes its end on (container.py): so any other exit code has
+another cause, and so has an end that a signal through the engine came before.
 An engine that shuts down signals its containers, like an admin does, and is told apart by having
 been away; a program that failed meanwhile has an exit code of its own. It says 255 when it came
 back and could not learn how a container ended.
@@ -78,7 +79,7 @@ def _by_itself(facts: Facts) -> Reason:
 
 def _killed_for_memory(facts: Facts) -> bool:
     ran_out = facts.out_of_memory or facts.oom_event
-    return ran_out and facts.exit_code not in {CLEAN, TOLD_TO_END, NOT_LEARNED}
+    return ran_out and facts.exit_code in {KILLED, None}
 
 
 def _engine_restarted(facts: Facts) -> bool:

@@ -35,11 +35,13 @@ TABLE = (
     # memory
     (replace(KILLED, out_of_memory=True), Reason.OUT_OF_MEMORY),
     (replace(KILLED, oom_event=True), Reason.OUT_OF_MEMORY),
-    (replace(CODE_3, out_of_memory=True), Reason.OUT_OF_MEMORY),
     (replace(GONE, oom_event=True), Reason.OUT_OF_MEMORY),
     (replace(KILLED, out_of_memory=True, answered=False), Reason.OUT_OF_MEMORY),
     (replace(KILLED, out_of_memory=True, engine_was_away=True), Reason.OUT_OF_MEMORY),
-    # but not when the server ended in peace after a kernel's end
+    # but not when the server ended in peace, or failed of its own, after a kernel's end
+    (replace(CODE_3, out_of_memory=True), Reason.EXITED),
+    (replace(CODE_3, oom_event=True), Reason.EXITED),
+    (replace(CODE_3, out_of_memory=True, answered=False), Reason.START_FAILED),
     (replace(CODE_0, out_of_memory=True), Reason.EXITED),
     (replace(TOLD, out_of_memory=True), Reason.UNKNOWN),
     # the engine or the machine
