@@ -93,7 +93,7 @@ class LabHub(AnsweringHub):
         """Adopt what runs; the watch begins with it."""
         self._watch = Watch(self._desk, self)
         self._watch.begin()
-        self._gpus = GpuWatch(self._desk)
+        self._gpus = GpuWatch(self._desk, has_gpus=self._has_gpus)
         self._gpus.begin()
         self._live = Live(self._desk, self, self.live_config)
         self.timekeeper = self._clock = Timekeeper(self._desk, self, self.live_config)
@@ -102,6 +102,10 @@ class LabHub(AnsweringHub):
             event.listen(orm.User.groups, change, self._groups_changed)
         count: int = await super().init_spawners()
         return count
+
+    def _has_gpus(self) -> bool:
+        """Whether there is a GPU to give out."""
+        return bool(self._desk.devices(self.live_config().gpus))
 
     async def start(self) -> None:
         """Start everything, and keep an eye on the proxy from then on."""

@@ -65,8 +65,9 @@ def describe(reading: Reading, known: Known) -> dict[str, Any]:
 def device_facts(device: Device, sight: Sight) -> dict[str, Any]:
     """Return what is known of a device; more than its name only where the driver is asked."""
     facts = {"id": device.id, "places": device.places}
+    used = {"used_by_others": True, "why": messages.CLAIMED} if device.used_by_others else {}
     if not sight.seen:
-        return facts
+        return {**facts, **used}
     seen = next((each for each in sight.seen if each.id == device.id), None)
     why = messages.UNSEEN if seen is None else messages.quarantined(seen.health)
     numbers = ("model", "memory_bytes", "used_bytes", "busy_percent")
@@ -77,7 +78,8 @@ def device_facts(device: Device, sight: Sight) -> dict[str, Any]:
         "healthy": device.healthy,
         "used_by_others": device.used_by_others,
         "why": why
-        or (messages.USED_BY_OTHERS if device.used_by_others else "")
+        or (messages.USED_BY_OTHERS if seen is not None and seen.used_by_others else "")
+        or used.get("why", "")
         or messages.overlapped(device.overlaps),
     }
 

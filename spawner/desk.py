@@ -10,7 +10,7 @@ from auth.accounts import AccountBook
 from hub_config.instance import Instance
 from spawner import lookback
 from spawner.container import identity_labels
-from spawner.devices import Device, inventory, unshared
+from spawner.devices import Device, inventory, unshared, with_claims
 from spawner.ends import Ends
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError, NotFoundError, UnknownError
@@ -106,7 +106,7 @@ class Desk:
 
     def devices(self, rules: "Gpus") -> tuple[Device, ...]:
         """Return the GPUs that servers can get here."""
-        return inventory(rules, self.discovered or (), self.sight.seen)
+        return with_claims(inventory(rules, self.discovered or (), self.sight.seen), self.sight)
 
     def unshared(self, rules: "Gpus") -> tuple[str, ...]:
         """Return what is to be shared and is no GPU here, once somebody told which there are."""

@@ -107,6 +107,17 @@ def as_held(
     return tuple(map(left, devices))
 
 
+def with_claims(devices: Iterable[Device], sight: Sight) -> tuple[Device, ...]:
+    """Return the devices, those marked that containers which are not ours were given."""
+    cut = _Cut(sight.claimed, sight)
+    return tuple(
+        replace(each, used_by_others=True)
+        if sight.is_claimed(each.id) or cut.overlaps(each.id)
+        else each
+        for each in devices
+    )
+
+
 class _Cut:
     """What is held of GPUs that are, or were, cut into slices."""
 

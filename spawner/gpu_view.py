@@ -50,13 +50,20 @@ class Seen:
 class Sight:
     """All that can be given out. `trouble` is why it may not be true any more, "" when it is.
 
-    `parts` are the slices that there are or once were, each with the UUID of its GPU.
+    `parts` are the slices that there are or once were, each with the UUID of its GPU. `claimed` is
+    what containers that are not ours were given, whether they use it or not.
     """
 
     seen: tuple[Seen, ...] = ()
     driver: str = ""
     trouble: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
+    claimed: frozenset[str] = frozenset()
+    all_claimed: bool = False
+
+    def is_claimed(self, device: str) -> bool:
+        """Whether a container that is not ours was given it."""
+        return self.all_claimed or device in self.claimed
 
 
 def seen(report: Report, grants: Grants) -> tuple[Seen, ...]:

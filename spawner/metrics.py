@@ -88,7 +88,7 @@ def tell_gpus(sight: Sight) -> None:
         gauge.clear()
     for each in sight.seen:
         GPU_HEALTHY.labels(each.id).set(each.healthy)
-        GPU_OTHERS.labels(each.id).set(each.used_by_others)
+        GPU_OTHERS.labels(each.id).set(each.used_by_others or sight.is_claimed(each.id))
         if each.memory_bytes is not None:
             GPU_MEMORY.labels(each.id, each.model).set(each.memory_bytes)
         if each.used_bytes is not None:

@@ -8,6 +8,10 @@ from spawner.gpu_readings import Cause, Health
 from spawner.messages.text import short
 
 USED_BY_OTHERS = "A program that is no server of labhub uses it; it is free when that has ended."
+CLAIMED = (
+    "A container that is no server of labhub was given it; it is free when that has ended. One "
+    "that only watches GPUs does not count if it gets nothing but the capability utility."
+)
 UNSEEN = "The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L."
 OTHER_GPUS = (
     "This machine gave your server other GPUs than those it was to get, so it was removed before "

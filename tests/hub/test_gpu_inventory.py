@@ -178,6 +178,38 @@ def test_a_gpu_that_others_use_is_not_free(
         client.close()
 
 
+@pytest.mark.parametrize(
+    ("host_config", "free"),
+    [
+        ({"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}, []),
+        ({"DeviceRequests": [{"Count": 1, "Capabilities": [["gpu"]]}]}, [B]),
+        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={B}"]}]}, [A]),
+        ({"Devices": [{"PathOnHost": "/dev/nvidia0"}]}, [B]),
+    ],
+    ids=["all", "one", "by name", "by its node"],
+)
+def test_a_gpu_that_a_foreign_container_has_and_does_not_use_is_not_free(
+    lab: Lab, fake_engine: FakeEngine, host_config: dict[str, Any], free: list[str]
+) -> None:
+    client = docker.DockerClient(base_url=fake_engine.url)
+    body = {"Image": "tensorflow/tensorflow:2.9.0-gpu-jupyter",
+            "Labels": {"labhub.instance": "another"}, "HostConfig": host_config}  # fmt: skip
+    foreign = client.api.create_container_from_config(body, "foreign")["Id"]
+    try:
+        client.api.start(foreign)
+        until(lambda: [e["id"] for e in devices(lab) if not e["used_by_others"]] == free)
+        assert "A container that is no server of labhub" in lab.cli("device", "list")
+        lab.restart_hub()
+        assert waits(lab, "ada", gpus=len(free) + 1)
+        if free:
+            assert start(lab, "ada", gpus=1) == RUNS
+            assert given(fake_engine, "ada") == free
+    finally:
+        client.api.remove_container(foreign, force=True)
+        client.close()
+    until(lambda: not any(each["used_by_others"] for each in devices(lab)))
+
+
 def test_a_server_on_its_own_gpu_is_no_other(
     lab: Lab, machine: GpuMachine, fake_engine: FakeEngine
 ) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from spawner.container import RUN_LABEL
-from spawner.engine_answers import Container
+from spawner.engine_answers import Container, Listed, Made
 from spawner.engine_errors import EngineError, NotFoundError, UnavailableError
 from spawner.gpu_monitor import FILE, read, write
 from spawner.gpu_readings import Cause, Gpu, Health, Process, Reading, Report
 from spawner.gpu_view import Seen, Sight
-from spawner.gpu_watch import WINDOW_SECONDS, GpuWatch
+from spawner.gpu_watch import AROUND_SECONDS, WINDOW_SECONDS, GpuWatch
 
 ADA, BOB, FOREIGN = "a" * 64, "b" * 64, "f" * 64
 A = "GPU-aaaa"
@@ -37,6 +37,16 @@ class Engine:
         }
         self.error: EngineError | None = None
         self.asked: list[str] = []
+        self.running: list[str] = []
+        self.listings = 0
+        self.host_config: dict[str, Any] = {}
+
+    async def listed(self, _labels: Mapping[str, str]) -> list[Listed]:
+        """Return the containers that run, or fail."""
+        self.listings += 1
+        if self.error is not None:
+            raise self.error
+        return [Listed(each, "box", "running", self.labels[each], "") for each in self.running]
 
     async def container(self, identifier: str) -> Container:
         """Return a container, or fail."""
@@ -46,7 +56,8 @@ class Engine:
         if identifier not in self.labels:
             raise NotFoundError("no such container")
         labels: Mapping[str, str] = self.labels[identifier]
-        return Container(identifier, "box", "running", 0, False, "", labels, {})
+        return Container(identifier, "box", "running", 0, False, "", labels, {},
+                         made=Made({}, self.host_config, ()))  # fmt: skip
 
 
 class Clock:
@@ -75,6 +86,7 @@ class World:
             sight=Sight(),
             detach=asyncio.ensure_future,
             gpu_busy=None,
+            room=SimpleNamespace(due=asyncio.Event()),
         )
         self.watch = GpuWatch(self.desk, self.clock)
 
@@ -292,3 +304,66 @@ async def test_a_file_of_somebody_else_ends_nothing(world: World) -> None:
     world.reports(Gpu(A))
     assert (await world.look()).seen == (Seen(A),)
     await world.watch.close()
+
+
+# who else has what
+
+
+GIVEN = {"DeviceRequests": [{"Driver": "nvidia", "DeviceIDs": ["0"], "Capabilities": [["gpu"]]}]}
+
+
+async def test_what_a_foreign_container_was_given_and_does_not_use_is_its_own(world: World) -> None:
+    world.engine.running, world.engine.host_config = [ADA, BOB, FOREIGN], GIVEN
+    world.reports(Gpu(A), Gpu("GPU-bbbb"))
+    for _ in range(3):
+        assert (await world.look()).claimed == {A}
+        world.clock.now += AROUND_SECONDS
+    assert (world.engine.asked, world.engine.listings) == ([FOREIGN], 3)
+    assert world.desk.room.due.is_set()
+    world.engine.running = []
+    world.desk.room.due.clear()
+    assert (await world.look()).claimed == set()
+    assert world.desk.room.due.is_set()
+
+
+async def test_while_the_engine_does_not_answer_what_others_have_stays(world: World) -> None:
+    world.engine.running, world.engine.host_config = [FOREIGN], GIVEN
+    world.reports(Gpu(A))
+    await world.look()
+    world.clock.now += AROUND_SECONDS
+    world.engine.running, world.engine.error = [], UnavailableError("no answer")
+    assert (await world.look()).claimed == {A}
+
+
+async def test_before_the_engine_answered_everything_may_be_somebodys(world: World) -> None:
+    world.engine.error = UnavailableError("no answer")
+    world.reports(Gpu(A))
+    world.watch.begin()
+    assert world.desk.sight.is_claimed(A)
+    await world.settle()
+    assert (await world.look()).is_claimed(A)
+    world.engine.error = None
+    assert not (await world.look()).is_claimed(A)
+    await world.watch.close()
+
+
+async def test_one_that_the_engine_does_not_describe_is_asked_about_again(world: World) -> None:
+    world.engine.running, world.engine.host_config = [FOREIGN], GIVEN
+    original, world.engine.container = world.engine.container, refuse  # type: ignore[method-assign]
+    world.reports(Gpu(A))
+    assert (await world.look()).claimed == set()
+    world.engine.container = original  # type: ignore[method-assign]
+    world.clock.now += AROUND_SECONDS
+    assert (await world.look()).claimed == {A}
+
+
+async def refuse(identifier: str) -> Container:
+    raise UnavailableError(identifier)
+
+
+async def test_without_a_gpu_nobody_looks_around(world: World) -> None:
+    world.watch = GpuWatch(world.desk, world.clock, has_gpus=lambda: False)
+    for _ in range(3):
+        await world.look()
+        world.clock.now += AROUND_SECONDS
+    assert world.engine.listings == 0

@@ -13,7 +13,7 @@ from hub_config.status import Known, describe, write_status
 from spawner.devices import Device
 from spawner.gpu_readings import Cause, Health
 from spawner.gpu_view import Seen, Sight
-from spawner.messages.devices import quarantined
+from spawner.messages.devices import CLAIMED, overlapped, quarantined
 from spawner.runs import Holder, Run
 from spawner.store import Store
 
@@ -121,6 +121,26 @@ def test_what_the_driver_shows_for_people(lab: Path) -> None:
         "GPU-typo: The driver knows no GPU of this UUID; compare gpus.devices with nvidia-smi -L.",
         "The report is old.",
     ]
+
+
+def test_what_others_were_given_without_a_driver(lab: Path) -> None:
+    found = (Device(A, used_by_others=True), Device(B))
+    write_status(lab, describe(READING, Known(devices=found)))
+    lines = labhub(lab, "device", "list").stdout.splitlines()
+    assert lines[1].split()[:4] == [A, "0", "of", "1"]
+    assert lines[3:] == [f"{A}: {CLAIMED}"]
+
+
+def test_what_overlaps_what_somebody_has(lab: Path) -> None:
+    sight = Sight((Seen("MIG-9"), Seen("MIG-8")), parts={"MIG-9": A, "MIG-8": B})
+    write_status(lab, describe(READING, Known(devices=(Device("MIG-9"),), sight=sight)))
+    assert labhub(lab, "device", "list").stdout.splitlines() == [
+        "device  free    model    memory   busy     held by",
+        "MIG-9   0 of 1  unknown  unknown  unknown  nobody",
+        f"MIG-9: {overlapped([A])}",
+    ]
+    [facts] = json.loads(labhub(lab, "device", "list", "--json").stdout)
+    assert facts["overlaps"] == [A]
 
 
 def test_what_is_shared_and_is_no_device_here(lab: Path) -> None:

@@ -1,5 +1,7 @@
 """Which GPUs there are, who gets which, and what the engine is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from hub_config.schema_gpus import Gpus
@@ -12,6 +14,7 @@ from spawner.devices import (
     requests,
     unshared,
     variables,
+    with_claims,
 )
 from spawner.gpu_view import Seen, Sight
 
@@ -100,6 +103,15 @@ def test_without_a_driver_only_a_name_tells_of_which_gpu_a_slice_is() -> None:
     assert [each.id for each in as_held(found, [W], (), Sight()) if not each.overlaps] == [
         W, "MIG-7",
     ]  # fmt: skip
+
+
+def test_what_others_were_given_is_theirs_whole_or_in_parts() -> None:
+    found = (Device(W), Device("MIG-x"), Device("GPU-free"))
+    theirs = Sight(tuple(Seen(each.id) for each in found), parts=PARTS)
+    claims = replace(theirs, claimed=frozenset({"MIG-1", X}))
+    assert [each.used_by_others for each in with_claims(found, claims)] == [True, True, False]
+    assert not any(each.leasable for each in with_claims(found, replace(theirs, all_claimed=True)))
+    assert with_claims(found, theirs) == found
 
 
 def test_who_has_one_alone_shares_it_with_nobody() -> None:
