@@ -21,7 +21,7 @@ from spawner.metrics import QUEUE_WAITS
 from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Person
-from spawner.room import Seat
+from spawner.room import Cancelled, Seat
 from spawner.runs import Holder, Run
 
 if TYPE_CHECKING:
@@ -88,6 +88,13 @@ class Entrance:
                 self._desk.room.leave(self._seat)
         self._steps.place(None)
         return entered
+
+    async def cancelled(self) -> None:
+        """Give up because its person does not want it any more, and let pages say so."""
+        self._desk.room.cancelled[self._holder] = Cancelled(
+            datetime.now(UTC), self._seat is not None
+        )
+        await self.give_up()
 
     async def give_up(self) -> None:
         """Leave the queue, unless it is the hub that ends: then the place is kept.

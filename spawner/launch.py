@@ -279,13 +279,24 @@ class Launch:
         """End what was begun, because it came to nothing."""
         await self._undo(Story(answered=False))
 
+    async def _never_began(self, story: Story) -> None:
+        """Forget a run without a container; but people are told that they cancelled it."""
+        if story.asked is not Reason.CANCELLED:
+            await self._desk.receipts.withdraw(self._run)
+            return
+        try:
+            await self._desk.receipts.close(self._run, story)
+        except StoreError as error:  # the run stays open, and a round closes it
+            log.warning("Noting that the start of %s was cancelled: %s", self.name, error)
+            self._desk.round_due.set()
+
     async def _undo(self, story: Story) -> None:
         """End the container, also one that a call still under way is about to create.
 
         What the engine does not do now, a round of the watch does later.
         """
         if self._creating is None:  # the engine was not asked for anything yet
-            await self._desk.receipts.withdraw(self._run)
+            await self._never_began(story)
             return
         await asyncio.gather(self._creating, return_exceptions=True)
         try:

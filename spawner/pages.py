@@ -113,13 +113,16 @@ class PagesSpawner(DockerSpawner):
         """Return within what time a person has to come, in words."""
         return span(self.current_config().gpus.claim)
 
-    async def last_end(self, server: str | None = None) -> Receipt | None:
-        """Return how the last run ended, None while nobody knows of one.
+    async def last_end(self, server: str | None = None) -> messages.Shown | None:
+        """Return how the last run or start ended, as pages tell it; None while nobody knows.
 
         Of this server, or of another one of the same owner.
         """
-        name = self.name if server is None else server
-        return await self._desk.receipts.last(self._holder._replace(server=name))
+        holder = self._holder if server is None else self._holder._replace(server=server)
+        if (start := self._desk.room.cancelled.get(holder)) is not None:  # and none came after it
+            return messages.cancelled(start.at, waited=start.waited)
+        end = await self._desk.receipts.last(holder)
+        return None if end is None else messages.shown(end)
 
     async def kernel_ends(self) -> tuple[Receipt, ...]:
         """Return what was killed for its memory inside this run, newest first."""

@@ -19,6 +19,14 @@ class LeftError(Exception):
     """A start does not wait any more; the text is one sentence for its user."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A start that ended before it had a run, so there is no receipt; `waited` in the queue."""
+
+    at: datetime
+    waited: bool
+
+
 @dataclass(slots=True)
 class Seat:
     """One start of this hub that waits; `tell` is called with each new place."""
@@ -61,12 +69,15 @@ class Room:
         self.met: set[Holder] = set()
         # Who left, and may still stand in the store.
         self.gone: set[Holder] = set()
+        # Whose last start was cancelled on its way in.
+        self.cancelled: dict[Holder, Cancelled] = {}
         self._seats: dict[Holder, Seat] = {}
 
     def meet(self, holder: Holder) -> None:
         """Note that a start comes to this hub."""
         self.met.add(holder)
         self.gone.discard(holder)
+        self.cancelled.pop(holder, None)
 
     def dismiss(self, holder: Holder) -> None:
         """Note that nobody wants a start that an earlier hub left waiting, if it is still to come.

@@ -62,7 +62,7 @@ class QuotaDockerSpawner(PagesSpawner):
         if self._steps.closed:
             self._steps = Steps(self._looked)
         entrance = Entrance(self._desk, self._request, self._steps)
-        with self._failing(entrance.give_up):
+        with self._failing(entrance.cancelled):
             try:
                 self._entered = await entrance.enter()
             except Exception as error:  # the user must read one sentence, whatever it was

@@ -31,6 +31,7 @@ ENGINE_UNAVAILABLE = (
     "Docker does not answer at the moment, so the server could not be started. "
     "Nothing is lost; try again in a minute or tell your administrator."
 )
+CANCELLED_IN_QUEUE = "the start was cancelled while it waited in the queue."
 KEPT_VOLUME = "Its files are kept: the volume stays."
 NO_SPACE = "There is no space left on this machine's disk; tell your administrator."
 STORE_UNAVAILABLE = (
@@ -196,6 +197,11 @@ def shown(end: Receipt) -> Shown:
     if end.kind is Kind.KERNEL:
         lead = "A program in your server was stopped"
     return Shown(lead, end.at, receipt(end), end.log if end.reason in tells else ())
+
+
+def cancelled(at: datetime, *, waited: bool) -> Shown:
+    """Return for its owner's page that a start ended before there was anything of a server."""
+    return Shown("Ended", at, CANCELLED_IN_QUEUE if waited else _ENDS[Reason.CANCELLED], ())
 
 
 def receipt(end: Receipt, viewer: str | None = None) -> str:  # noqa: PLR0911 - a table

@@ -129,6 +129,7 @@ def test_one_leaves_the_queue(lab: Lab, bob: Page) -> None:
     bob.get_by_role("button", name="Leave the queue").click()
     expect(bob.get_by_role("heading", name="Your server")).to_be_visible(timeout=WAIT_MS)
     expect(bob.get_by_role("heading", name="Not running")).to_be_visible()
+    expect(bob.locator(".lab-end")).to_contain_text("cancelled while it waited in the queue.")
     assert lab.cli("queue", "list") == "Nobody waits.\n"
 
 

@@ -105,3 +105,23 @@ def test_what_was_killed_in_a_named_server_and_what_has_to_wait(
         assert "no such cgroup" in told(ada, "night")
     finally:
         lab.dir.config.write_text(text)
+
+
+def test_a_start_cancelled_before_there_was_a_container(
+    lab: Lab, ada: Person, fake_engine: FakeEngine
+) -> None:
+    assert lab.api("POST", "users/ada/server", json=HALF).status_code == 201
+    assert ada.api("DELETE", "users/ada/server").status_code == 204
+    assert "stopped by you." in told(ada, "")
+    fake_engine.delay("POST", VOLUMES, SLOW_SECONDS)
+    before = len(fake_engine.calls_to("POST", CREATE))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lab.api, "POST", "users/ada/server", json=HALF)
+        until(lambda: runs(lab))
+        assert ada.api("DELETE", "users/ada/server").status_code == 204
+    until(lambda: not runs(lab))
+    assert len(fake_engine.calls_to("POST", CREATE)) == before
+    assert "the start was cancelled." in told(ada, "")
+    end = last(lab, Holder("ada", ""))
+    assert end is not None
+    assert (end.reason, end.exit_code) == (Reason.CANCELLED, None)

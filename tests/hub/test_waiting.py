@@ -38,6 +38,7 @@ host: {{reserve: {{memory: 8 GiB}}}}
 PEOPLE = tuple(f"u{number}" for number in range(10))
 HUB = ROOT / "tests" / "lib" / "impatient_config.py"
 GIB = 1 << 30
+NO_CONTENT = 204
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,23 @@ def test_leaving_makes_room_for_those_behind(lab: Lab) -> None:
     stop(lab, "u0")
     until(lambda: is_ready(lab, "u2"))
     assert not is_ready(lab, "u1")
+
+
+def test_home_says_that_a_start_was_cancelled_while_it_waited(lab: Lab) -> None:
+    person, left = lab.login("u1"), "the start was cancelled while it waited in the queue."
+    assert start(lab, "u1") == RUNS
+    stop(lab, "u1")
+    assert "stopped by an administrator" in words(person.get("/hub/home"))
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert start(lab, "u1") == WAITS
+    assert person.api("DELETE", "users/u1/server").status_code == NO_CONTENT
+    home = words(person.get("/hub/home"))
+    assert left in home
+    assert "stopped by an administrator" not in home
+    stop(lab, "u0")
+    assert start(lab, "u1") == RUNS
+    stop(lab, "u1")
+    assert left not in words(person.get("/hub/home"))
 
 
 def test_without_a_gpu_it_starts_at_once(lab: Lab) -> None:
