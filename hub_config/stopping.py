@@ -21,7 +21,8 @@ def mend_stops() -> None:
     """Let a person's stop reach a server at any time, and tell the server who ends it.
 
     JupyterHub 6.1.1 knows who asks, and does not say so to spawners. It answers 500, and stops
-    nothing, while it still waits for a server that an earlier hub left, or undoes a start.
+    nothing, while it still waits for a server that an earlier hub left, or undoes a start, and
+    when two cancel one start at once.
     """
     if not hasattr(BaseHandler, MENDED):
         original = BaseHandler.stop_single_user
@@ -29,7 +30,7 @@ def mend_stops() -> None:
         async def stop_single_user(self: BaseHandler, user: Any, server_name: str = "") -> Any:  # noqa: ANN401
             spawner = user.spawners.get(server_name)
             if spawner is None:
-                return await original(self, user, server_name)
+                return None  # somebody else's stop came first
             by = self.current_user
             spawner.asked_to_stop(who_asks(by.kind, by.name, user.name))
             if spawner.pending:

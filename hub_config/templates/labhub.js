@@ -12,24 +12,8 @@ const lab = {
     }
     const said = await answer.text();
     const parse = () => { try { return JSON.parse(said); } catch { return null; } };
-    if (!answer.ok) {
-      const error = new Error(parse()?.message || `The hub refused (${answer.status}). Reload this page and try again.`);
-      throw Object.assign(error, { status: answer.status });
-    }
+    if (!answer.ok) throw new Error(parse()?.message || `The hub refused (${answer.status}). Reload this page and try again.`);
     return parse();
-  },
-
-  // Stop a server. The hub answers 500 while a cancelled start is still being undone: asked again, it stops.
-  async stop(url) {
-    for (let tries = 4; ; tries -= 1) {
-      try {
-        await lab.api("DELETE", url);
-        return;
-      } catch (error) {
-        if (!(error.status >= 500) || tries === 1) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 2000));
-      }
-    }
   },
 
   // A server as the API tells it -> the word the pages use for its state.
@@ -80,7 +64,7 @@ const lab = {
       const title = button.closest("[data-state]")?.querySelector(".lab-state");
       if (title) lab.show(title, "stopping", "Stopping");
       try {
-        await lab.stop(button.dataset.stop);
+        await lab.api("DELETE", button.dataset.stop);
         window.location.assign(button.dataset.next);
       } catch (error) {
         lab.say(`Your server was not stopped: ${error.message}`);

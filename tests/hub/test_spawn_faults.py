@@ -90,6 +90,29 @@ def test_a_start_cancelled_inside_a_slow_call(
     assert ada.get("/user/ada/api").json()["version"]
 
 
+def test_a_start_that_fails_is_cancelled_meanwhile(
+    lab: Lab, ada: Person, fake_engine: FakeEngine
+) -> None:
+    fake_engine.next_server(exit_code=1, exit_seconds=1.5)
+    fake_engine.delay("GET", "/logs$", 4, times=2)
+    begin_slow_start(ada)
+    wait_until(lambda: fake_engine.calls_to("GET", "/logs$"), seconds=10)
+    assert lab.api("DELETE", "users/ada/server").status_code == 204
+    assert model(lab) == {}
+    wait_until(lambda: not fake_engine.containers(), seconds=10)
+
+
+def test_a_start_is_cancelled_in_two_tabs_at_once(
+    lab: Lab, ada: Person, fake_engine: FakeEngine
+) -> None:
+    fake_engine.next_server(boot_seconds=60)
+    begin_slow_start(ada)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(lab.api, "DELETE", "users/ada/server") for _ in range(3)]
+    assert {each.result().status_code for each in asked} <= {202, 204}
+    wait_until(lambda: not model(lab), seconds=5)
+
+
 def test_a_second_start_while_the_first_is_cancelled_wins(
     lab: Lab, ada: Person, fake_engine: FakeEngine
 ) -> None:
