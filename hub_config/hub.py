@@ -134,16 +134,16 @@ class LabHub(AnsweringHub):
         self._desk.engine.close()
         await super().cleanup()
 
-    def _groups_changed(self, *_: object) -> None:
+    def _groups_changed(self, user: orm.User, *_: object) -> None:
         """Let quotas follow once the hub has written that somebody joins or leaves a group."""
-        asyncio.get_running_loop().call_soon(self._rules_changed)
+        asyncio.get_running_loop().call_soon(self._rules_changed, user.name)
 
-    def _rules_changed(self) -> None:
-        """Let running servers follow other numbers."""
+    def _rules_changed(self, user: str = "") -> None:
+        """Let servers that run, and starts that wait, follow other numbers: all, or a user's."""
         if self._live is not None:
             self._live.due()
         self._desk.time_due.set()
-        self._desk.room.due.set()
+        self._desk.room.ask_anew(user)
 
     # the proxy
 

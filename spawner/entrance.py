@@ -70,6 +70,8 @@ class Entrance:
         desk.room.meet(self._holder)
         self._seat: Seat | None = None
         self._asking: asyncio.Task[Run | None] | None = None
+        # What was wanted, and held, when the gate was last asked.
+        self._asked = request
         self._began = datetime.now(UTC)
 
     async def enter(self) -> Entered:
@@ -124,6 +126,7 @@ class Entrance:
     async def _attempt(self, account: Account) -> Entered | None:
         """Begin the run if it is this start's turn."""
         request, seat = self._ask(), self._seat
+        self._asked = request
         options = request.options
         if isinstance(options, dict):  # anything else is refused
             options = {**options, **(seat.wishes if seat is not None else {})}
@@ -159,6 +162,8 @@ class Entrance:
             self._seat = self._desk.room.sit(self._holder, self._steps.place)
             self._desk.room.due.set()
             self._desk.round_due.set()  # what an earlier server left must not be waited for
+            if self._ask() != self._asked:  # other rules hold since, and nobody could say it here
+                return
         self._seat.asking = False
         await self._seat.turn()
         self._seat.asking = True

@@ -122,6 +122,17 @@ class Room:
         if (seat := self._seats.get(holder)) is not None:
             seat.called.set()
 
+    def ask_anew(self, user: str = "") -> None:
+        """Wake all starts, or those of a user, because other rules hold for them.
+
+        Whoever waits for what the rules never give any more is refused so, and others may have
+        another place.
+        """
+        for holder in self._seats:
+            if user in {"", holder.user}:
+                self.call(holder)
+        self.due.set()
+
     def send_away(self, holder: Holder, why: str) -> bool:
         """End the waiting of a start with a sentence; False when none of this hub waits there."""
         if (seat := self._seats.get(holder)) is None:

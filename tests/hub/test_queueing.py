@@ -258,6 +258,27 @@ async def test_a_turn_that_comes_while_its_person_cancels_is_given_up(desk: Desk
     assert desk.store.transact(Ledger.open_runs) == desk.store.transact(Ledger.called) == ()
 
 
+async def test_a_file_that_changes_while_the_gate_is_asked_for_the_first_time_is_not_missed(
+    desk: Desk,
+) -> None:
+    configs = [CONFIG]
+    entrance = Entrance(desk, lambda: Request(configs[-1], *BOB, {}), Steps())
+    configs.append(Config.model_validate({"gpus": {"devices": ["GPU-b"]}}))
+    async with asyncio.timeout(SOON_SECONDS):
+        await entrance._wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(entrance._wait(), 0.2)
+
+
+async def test_other_rules_for_a_user_wake_that_users_starts_and_no_others(desk: Desk) -> None:
+    seats = [desk.room.sit(holder, lambda _place: None) for holder in (ADA, BOB)]
+    desk.room.ask_anew("bob")
+    assert [each.called.is_set() for each in seats] == [False, True]
+    desk.room.ask_anew()
+    assert [each.called.is_set() for each in seats] == [True, True]
+    assert desk.room.due.is_set()
+
+
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
     desk: Desk,
 ) -> None:

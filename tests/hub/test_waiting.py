@@ -37,6 +37,8 @@ host: {{reserve: {{memory: 8 GiB}}}}
 """
 PEOPLE = tuple(f"u{number}" for number in range(10))
 HUB = ROOT / "tests" / "lib" / "impatient_config.py"
+# There a start may take so long.
+HASTY, HASTY_SECONDS = HUB.with_name("hasty_config.py"), 8
 GIB = 1 << 30
 NO_CONTENT = 204
 
@@ -260,6 +262,67 @@ def test_who_cancels_when_their_turn_has_come_loses_the_place(
     time.sleep(2)
     assert not waiting(lab)
     assert not runs(lab)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        pytest.param("gpus: 4,", "gpus: 2,", "You may have at most 2 GPUs", id="the quota"),
+        pytest.param(
+            ", ".join(DEVICES), ", ".join(DEVICES[:2]), "has only 2 GPUs", id="the machine"
+        ),
+    ],
+)
+def test_who_waits_for_what_a_changed_file_never_gives_is_told_so_at_once(
+    lab: Lab, old: str, new: str, sentence: str
+) -> None:
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, "u1", gpus=3), start(lab, "u2", gpus=2)] == [WAITS, WAITS]
+    save(lab, CONFIG.replace(old, new))
+    until(lambda: names(lab) == ["u2"])
+    assert sentence in words(lab.login("u1").get("/hub/spawn-pending/u1"))
+    assert is_ready(lab, "u0")
+
+
+def test_who_waits_for_a_drained_device_waits_on_when_the_file_changes(lab: Lab) -> None:
+    for device in DEVICES[1:]:
+        lab.cli("lease", "drain", device)
+    try:
+        assert start(lab, "u1", gpus=3) == WAITS
+        save(lab, CONFIG.replace("session: 12 h", "session: 13 h"))
+        assert names(lab) == ["u1"]
+    finally:
+        for device in DEVICES[1:]:
+            lab.cli("lease", "drain", device, "--undo")
+    until(lambda: is_ready(lab, "u1"))
+
+
+def test_who_joins_a_group_of_more_priority_comes_before_others(lab: Lab) -> None:
+    save(lab, CONFIG.replace("groups: {", "groups: {staff: {priority: 5}, "))
+    assert start(lab, "u0", gpus=4) == RUNS
+    assert [start(lab, user) for user in ("u1", "u2")] == [WAITS, WAITS]
+    until(lambda: [each["user"] for each in queue(lab)] == ["u1", "u2"])
+    lab.api("POST", "groups/staff")
+    try:
+        lab.api("POST", "groups/staff/users", json={"users": ["u2"]})
+        until(lambda: [each["user"] for each in queue(lab)] == ["u2", "u1"])
+        assert waiting(lab)[1].groups == {"staff"}
+        lab.api("DELETE", "groups/staff/users", json={"users": ["u2"]})
+        until(lambda: [each["user"] for each in queue(lab)] == ["u1", "u2"])
+    finally:
+        lab.api("DELETE", "groups/staff")
+
+
+def test_a_start_may_wait_for_longer_than_it_may_take(fake_engine: FakeEngine) -> None:
+    with Lab(fake_engine.url, config=CONFIG, hub_config=HASTY) as hasty:
+        for name in ("u0", "u1"):
+            hasty.add_user(name)
+            hasty.login(name)
+        assert [start(hasty, "u0", gpus=4), start(hasty, "u1")] == [RUNS, WAITS]
+        time.sleep(HASTY_SECONDS + 2)
+        assert names(hasty) == ["u1"]
+        stop(hasty, "u0")
+        until(lambda: is_ready(hasty, "u1"))
 
 
 def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:

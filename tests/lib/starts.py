@@ -22,12 +22,11 @@ def is_ready(lab: Lab, user: str) -> bool:
 def start(lab: Lab, user: str, **options: Any) -> str:
     """Start a server; return RUNS, WAITS while it is in the queue, or why it does neither.
 
-    The API's 202 alone does not tell: on a busy machine a start may just be slow.
+    The API's answer alone does not tell: on a busy machine a start may just be slow (202), and
+    after one that failed the next is 201 also while it waits.
     """
     answer = lab.api("POST", f"users/{user}/server", json=options)
-    if answer.status_code == requests.codes.created:
-        return RUNS
-    if answer.status_code != requests.codes.accepted:
+    if answer.status_code not in {requests.codes.created, requests.codes.accepted}:
         return str(answer.json()["message"])
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
