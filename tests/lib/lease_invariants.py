@@ -26,7 +26,12 @@ from spawner.times import warnings
 
 def broken(scene: Scene) -> list[str]:
     """Return what is wrong at any moment (rules 1 to 3)."""
-    return [*_devices(scene), *_holders(scene), *_sums(scene)]
+    return [*overbooked(scene), *_holders(scene)]
+
+
+def overbooked(scene: Scene) -> list[str]:
+    """Return what is promised twice at any moment (rules 1 and 3)."""
+    return [*_devices(scene), *_sums(scene)]
 
 
 def _devices(scene: Scene) -> Iterator[str]:

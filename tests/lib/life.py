@@ -8,7 +8,7 @@ the hub dies anywhere, and time passes only when it is told to. The invariants s
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from unittest import mock
 
@@ -37,6 +37,8 @@ class Life(RuleBasedStateMachine):
     config: Config = CONFIG
     people = ("ada",)
     hub: ModelHub | None = None
+    # By how much the clock on the wall was set, which no monotonic one follows.
+    set_seconds = 0.0
 
     def come_up(self) -> None:
         """Begin: somebody else's container runs, and the hub comes up."""
@@ -52,10 +54,13 @@ class Life(RuleBasedStateMachine):
         self.stranger = self.engine.add("another-ada", body)
         self.engine.run(self.stranger)
         clock = SimpleNamespace(time_ns=self.engine.tick)
+        set_clock = SimpleNamespace(
+            time_ns=lambda: self.engine.tick() + round(self.set_seconds * 1e9)
+        )
         queue_clock = SimpleNamespace(time=self.now, monotonic=self.loop.time)
-        dates = SimpleNamespace(now=lambda _zone=None: EPOCH + timedelta(seconds=self.loop.time()))
+        dates = SimpleNamespace(now=lambda _zone=None: datetime.fromtimestamp(self.now(), UTC))
         self.patches = [
-            mock.patch("spawner.entrance.time", clock),
+            mock.patch("spawner.entrance.time", set_clock),
             mock.patch("spawner.watch.time", clock),
             mock.patch("spawner.queueing.time", queue_clock),
             mock.patch("spawner.progress.time", queue_clock),
@@ -120,7 +125,7 @@ class Life(RuleBasedStateMachine):
 
     def now(self) -> float:
         """Return the moment as a POSIX timestamp."""
-        return EPOCH.timestamp() + self.loop.time()
+        return EPOCH.timestamp() + self.loop.time() + self.set_seconds
 
     def boxes(self) -> list[Box]:
         """Return the containers of this instance."""

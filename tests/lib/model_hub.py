@@ -247,6 +247,7 @@ class ModelHub:
         if waiting.holder in self._cancelled:
             self.world.failures.append(f"{waiting.holder} cancelled, and it begins again")
         if waiting.holder not in self.world.rows:
+            self.spawner(waiting.holder).user_options = dict(waiting.options)
             self.start(waiting.holder)
 
     def spawner(self, holder: Holder) -> ModelSpawner:
