@@ -7,18 +7,19 @@ the event stream is wrong for everybody, so those cases have a hub of their own,
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import pytest
 import requests
 
 from spawner import messages
-from spawner.engine_calls import CALLS
+from spawner.engine_calls import CALLS, STOP
 from tests.lib.fake_state import Offer
-from tests.lib.fault_world import SECONDS, Starts, World, image_name, wait_until
+from tests.lib.fault_world import PATIENCE, SECONDS, Starts, World, image_name, wait_until
 from tests.lib.faults import CALL_KINDS, Fault, Kind
 from tests.lib.http_wire import Call
 
@@ -28,6 +29,8 @@ ACTING, AT_ONCE = 4, 40
 HOLDING, HOLDING_PER_LANE = {Kind.HANG, Kind.LATE, Kind.DRIP}, 3
 CREATED = requests.codes.created
 PERCENTILE, START_SECONDS, STARTS_MIN = 0.95, 2.0, 40
+# Those who stop while a lane is full, beyond its threads; those who start then, how many at least.
+MORE, FRESH, FRESH_MIN = 4, 8, 3
 
 pytestmark = pytest.mark.hub
 
@@ -99,6 +102,45 @@ def resizing(case: Case) -> str:
     return "running"
 
 
+def measuring(case: Case) -> str:
+    """Let a change of limits fail, after which the hub asks what they are."""
+    update = CALLS["update"]
+    meant = case.world.calls_of(case.user)
+    first = Fault(Kind.ERROR, update.method, f"^{update.path_regex}$", meant, times=1)
+    case.world.proxy.add(first)
+    case.world.give_another_number(case.user)
+    case.wait_for_hit()
+    case.world.proxy.clear(first)
+    return "running"
+
+
+def computing(case: Case) -> str:
+    """Let a server that runs have a GPU open, whoever gave it: the hub asks who that is."""
+    [container] = case.world.containers(case.user)
+
+    def is_hit() -> bool:
+        report()
+        return case.fault.hits > 0
+
+    with case.world.computing(container.id) as report:
+        wait_until(is_hit, f"{case.kind} hit nothing")
+    return "running"
+
+
+def left(case: Case) -> str:
+    """Let a round find a server that nobody wants."""
+    case.world.leave_server(case.user)
+    case.wait_for_hit()
+    return "stopped"
+
+
+def left_open(case: Case) -> str:
+    """Let a round find that an image was being read."""
+    case.world.leave_look(case.image)
+    case.wait_for_hit()
+    return "stopped"
+
+
 def living(case: Case) -> str:
     """Let a server run until the hub asks the engine about the machine, as it does all the time."""
     case.wait_for_hit()
@@ -132,7 +174,8 @@ class Site:
     """A place at which the hub issues a call: how it gets there, and whether a server runs then.
 
     Calls that look into an image are about nobody: `looks` says that these are meant. So are
-    questions about the machine (`machine`).
+    questions about the machine (`machine`). What `waits` for the hub to come to it needs no
+    processor meanwhile.
     """
 
     name: str
@@ -140,6 +183,8 @@ class Site:
     runs: bool = False
     looks: bool = False
     machine: bool = False
+    waits: bool = False
+    kinds: frozenset[Kind] = CALL_KINDS
     only: Callable[[Call], bool] = lambda _call: True
 
 
@@ -148,21 +193,39 @@ def reads_names(call: Call) -> bool:
     return call.query["path"] in {"/etc/passwd", "/etc/group"}
 
 
+# Further ways to a call show that no answer, a refusal and half an answer are taken for no more
+# there, too; all that can become of the call is shown at its first places. A round makes one
+# removal after the other, so a hang would hold up what all others wait for.
+FURTHER = frozenset({Kind.HANG, Kind.ERROR, Kind.GONE_ONCE, Kind.TRUNCATED})
+QUICK = frozenset({Kind.ERROR, Kind.GONE_ONCE, Kind.LOST})
 START = Site("start", starting)
 LOOK = Site("look", starting, looks=True)
+END = Site("stop", stopping, runs=True)
+FINISH = Site("finish", left, waits=True, kinds=FURTHER)
 SITES: dict[str, tuple[Site, ...]] = {
-    "container": (START, Site("poll", asking, runs=True), Site("death", dying, runs=True)),
+    "container": (
+        START,
+        Site("poll", asking, runs=True),
+        Site("death", dying, runs=True),
+        Site("limits", measuring, runs=True, waits=True, kinds=FURTHER),
+        Site("gpu", computing, runs=True, waits=True, kinds=FURTHER),
+        FINISH,
+    ),
     "listed": (START,),
     "image": (LOOK,),
     "discovered": (Site("round", living, runs=True, machine=True),),
-    "log_tail": (Site("failure", failing), Site("death", dying, runs=True)),
+    "log_tail": (
+        Site("failure", failing),
+        Site("death", dying, runs=True),
+        replace(END, kinds=FURTHER),
+    ),
     "has_path": (Site("look", starting, looks=True, only=lambda call: not reads_names(call)),),
     "file": (Site("look", starting, looks=True, only=reads_names),),
     "volume": (START,),
     "create": (START, LOOK),
     "start": (START,),
-    "stop": (Site("stop", stopping, runs=True),),
-    "remove": (Site("stop", stopping, runs=True), LOOK),
+    "stop": (END,),
+    "remove": (END, LOOK, FINISH, Site("tidy", left_open, looks=True, waits=True, kinds=QUICK)),
     "update": (Site("save", resizing, runs=True),),
     "pull": (Site("fetch", fetching, looks=True),),
 }
@@ -171,7 +234,7 @@ CASES = [
     (call, site, kind)
     for call in CALLS
     for site in SITES.get(call, ())
-    for kind in sorted(CALL_KINDS)
+    for kind in sorted(site.kinds)
 ]
 
 
@@ -190,10 +253,13 @@ def run(world: World, call: str, site: Site, kind: Kind) -> None:
     with world.victim() as user:
         meant = world.looks_into(image) if site.looks else world.calls_of(user)
         meant = (lambda _call: True) if site.machine else meant
-        with holding[CALLS[call].lane] if kind in HOLDING else nullcontext(), acting:
-            if site.runs:
-                assert world.start(user).status_code == CREATED
-            with failing_at(world, call, kind, lambda c: meant(c) and site.only(c)) as fault:
+        with holding[CALLS[call].lane] if kind in HOLDING else nullcontext():
+            with acting if site.runs else nullcontext():
+                assert not site.runs or world.start(user).status_code == CREATED
+            with (
+                nullcontext() if site.waits else acting,
+                failing_at(world, call, kind, lambda c: meant(c) and site.only(c)) as fault,
+            ):
                 wanted = site.act(Case(world, user, image, kind, fault))
                 assert fault.hits, f"{site.name} of {call} did not meet {kind}"
                 world.check_bystander()
@@ -279,6 +345,40 @@ def test_others_start_quickly_meanwhile(matrix: Matrix) -> None:
     late = seconds[int(PERCENTILE * len(seconds))]
     print(f"{len(seconds)} starts, median {seconds[len(seconds) // 2]:.2f} s, p95 {late:.2f} s")
     assert late < START_SECONDS
+
+
+def test_a_lane_full_of_hangs_delays_no_start(matrix: Matrix, world: World) -> None:
+    for end in matrix.ends.values():
+        end.exception(timeout=600)
+    matrix.close()
+    fresh = [f"fresh{number}" for number in range(FRESH)]
+    for name in fresh:
+        world.add_person(name)
+    with ExitStack() as stack:
+        users = [stack.enter_context(world.victim()) for _ in range(STOP.threads + MORE)]
+        pool = stack.enter_context(ThreadPoolExecutor(len(users)))
+        assert {each.status_code for each in pool.map(world.start, users)} == {CREATED}
+        meant = [world.calls_of(user) for user in users]
+        with failing_at(
+            world, "stop", Kind.HANG, lambda c: any(each(c) for each in meant)
+        ) as fault:
+            full_until = time.monotonic() + STOP.seconds * PATIENCE
+            stops = [pool.submit(world.stop, user) for user in users]
+            wait_until(lambda: fault.hits >= STOP.threads, "the lane is not full")
+            seconds = []
+            for name in fresh:
+                began = time.monotonic()
+                assert world.start(name).status_code == CREATED
+                if began < full_until:
+                    seconds.append(time.monotonic() - began)
+            print(f"{len(seconds)} starts, the slowest {max(seconds):.2f} s")
+            assert len(seconds) >= FRESH_MIN
+            assert max(seconds) < START_SECONDS
+        assert {each.result().status_code for each in stops} <= {202, 204}
+        for name in fresh:
+            world.stop(name)
+        assert {world.settle(name) for name in (*users, *fresh)} == {"stopped"}
+    world.check_bystander()
 
 
 def test_nothing_is_left_in_the_end(matrix: Matrix, world: World) -> None:

@@ -182,6 +182,17 @@ class FakeEngine:
         self._call(lambda: container.say(*log))
         self._run(self.life.end(container, exit_code, oom=oom))
 
+    def add_container(self, name: str, image: str, labels: dict[str, str]) -> Container:
+        """Let a container run that nobody asked for through the socket."""
+
+        async def begin() -> Container:
+            made, _ = self.life.create(name, {"Image": image, "Labels": labels})
+            await self.life.start(made)
+            return made
+
+        container: Container = self._run(begin())
+        return container
+
     def tell(self, action: str, name: str) -> None:
         """Let an event be heard that changes nothing."""
         container = self.life.container(name)

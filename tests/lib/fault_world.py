@@ -19,6 +19,9 @@ from typing import Any, Self
 import requests
 
 from auth.accounts import AccountBook
+from spawner.container import identity_labels
+from spawner.gpu_monitor import write
+from spawner.gpu_readings import Gpu, Process, Reading, Report
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
 from tests.lib.fault_proxy import FaultProxy
@@ -45,7 +48,7 @@ login:
 images:
 %s
 quotas:
-  default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256}}
+  default: {{cpus: 1, memory: 1 GiB, shm: 64 MiB, pids: 256, gpus: 0}}
   users:
     nobody: {{cpus: 1}}
 """
@@ -81,6 +84,7 @@ class World:
         self._names = [f"victim{number}" for number in range(victims)]
         self._before: object = None
         self._saving, self._numbers = threading.Lock(), itertools.count(1)
+        self._computing: set[str] = set()
 
     def __enter__(self) -> Self:
         """Start everything, and the bystander's server."""
@@ -143,6 +147,37 @@ class World:
             lines = self.lab.dir.config.read_text().splitlines()
             others = [line for line in lines if f"    {user}:" not in line]
             self.lab.dir.save("\n".join([*others, f"    {user}: {{cpus: {cpus}}}", ""]))
+
+    def leave_server(self, user: str) -> None:
+        """Let a container of a user's run of which the hub knows nothing, as after a crash."""
+        labels = identity_labels(self.lab.name, user, "")
+        self.engine.add_container(self._name("left"), image_name("everybody"), labels)
+
+    def leave_look(self, key: str) -> None:
+        """Let there be a container for reading an image that nobody reads, as after a crash."""
+        labels = {"labhub.instance": self.lab.name, "labhub.role": "look"}
+        self.engine.add_container(self._name("look"), image_name(key), labels)
+
+    def _name(self, begin: str) -> str:
+        return f"{begin}-{next(self._numbers)}"
+
+    @contextmanager
+    def computing(self, container: str) -> Iterator[Callable[[], None]]:
+        """Somebody computes on a GPU in this container; yield what lets the monitor report it."""
+        self._computing.add(container)
+        try:
+            yield self._report
+        finally:
+            self._computing.discard(container)
+
+    def _report(self) -> None:
+        """Write the monitor's report of now."""
+        with self._saving:
+            programs = tuple(Process(1, container=each) for each in sorted(self._computing))
+            reading = Reading((Gpu("GPU-faults", processes=programs),), "550", "")
+            folder = self.lab.dir.state / "gpus"
+            folder.mkdir(exist_ok=True)
+            write(folder, Report(time.time(), 5.0, reading))
 
     # what is
 
