@@ -10,6 +10,7 @@ from spawner.queue_ledger import QueueLedger
 from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.snapshot import Whole
 from spawner.uses_ledger import UsesLedger
+from spawner.waiting import ClockSet
 
 RECEIPTS_PER_USER = 1000
 _OPEN_RUNS = Whole(rows.runs, rows.run_of_row, "began", "name")
@@ -60,6 +61,15 @@ class Ledger(QueueLedger, UsesLedger):
         self._connection.execute(
             sa.update(rows.runs).where(rows.runs.c.offered < since).values(offered=since)
         )
+
+    def follow_clock(self, clock: ClockSet) -> None:
+        """Let a clock that was set take nobody's place, and no devices kept for them."""
+        self.follow_places(clock)
+        for run in self.open_runs():
+            if run.offered is not None:
+                offered = rows.utc(clock.moved(run.offered))
+                mine = rows.runs.c.name == run.name
+                self._connection.execute(sa.update(rows.runs).where(mine).values(offered=offered))
 
     def rename(self, name: str, new: str) -> None:
         """Note that the container of an open run will have another name."""

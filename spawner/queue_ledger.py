@@ -10,7 +10,7 @@ from spawner.queue_rows import called, drains, tickets
 from spawner.runs import Holder
 from spawner.snapshot import Whole
 from spawner.transaction import Transaction
-from spawner.waiting import Drain, Waiting
+from spawner.waiting import ClockSet, Drain, Waiting
 
 _TICKETS = Whole(tickets, queue_rows.waiting_of_row, "id")
 _NEW = sqlite.insert(tickets)
@@ -73,6 +73,16 @@ class QueueLedger(Transaction):
         since = queue_rows.utc(moment)
         earlier = tickets.c.lost_at.is_(None) | (tickets.c.lost_at < since)
         self._connection.execute(sa.update(tickets).where(earlier).values(lost_at=since))
+
+    def follow_places(self, clock: ClockSet) -> None:
+        """Let a clock that was set change nothing about how long anybody waits, or is away."""
+        self._write("follow")
+        for table, starts in ((tickets, self.tickets()), (called, self.called())):
+            for each in map(clock.followed, starts):
+                mine = table.c.user == each.holder.user, table.c.server == each.holder.server
+                lost_at = None if each.lost_at is None else queue_rows.utc(each.lost_at)
+                times = {"since": queue_rows.utc(each.since), "lost_at": lost_at}
+                self._connection.execute(sa.update(table).where(*mine).values(times))
 
     def move(self, holder: Holder, rank: int) -> bool:
         """Put the holder's start before (rank above 0) or behind all others; False: none waits."""

@@ -32,12 +32,14 @@ from spawner.scene import Records
 from spawner.shortage import shortage
 from spawner.store import StoreError
 from spawner.usage import Window
-from spawner.waiting import Waiting
+from spawner.waiting import ClockSet, Waiting
 
 if TYPE_CHECKING:
     from hub_config.schema import Config
 
 LOOK_SECONDS = 2
+# A clock that goes a little wrong is put right by less than this between two rounds.
+CLOCK_SET_SECONDS = 20
 # Times of waiting people are told anew so often.
 FRESH_SECONDS = 15
 RESUME_SECONDS = 3
@@ -75,6 +77,8 @@ class Queueing:
         self._desk, self._hub, self._config = desk, hub, config
         self._resumed: dict[Holder, float] = {}
         self._again_seconds = math.inf
+        # What the clock on the wall and the steady one said in the last round.
+        self._clock: tuple[float, float] | None = None
         # When this hub came up, until it has taken over what an earlier one left.
         self._came_up: datetime | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,6 +100,7 @@ class Queueing:
             seen = self._desk.store.signature()  # what is written during a round asks for another
             try:
                 await self._take_over()
+                await self._follow_clock()
                 await self.round()
             except (StoreError, MachineUnknownError) as error:
                 log.warning("The queue: %s", error)
@@ -116,6 +121,21 @@ class Queueing:
 
         await asyncio.to_thread(self._desk.store.transact, work)
         self._came_up = None
+
+    async def _follow_clock(self) -> None:
+        """Count on where the clock was set since the last round: it is nobody's waiting."""
+        wall, steady = time.time(), time.monotonic()
+        was_wall, was_steady = self._clock or (wall, steady)
+        set_seconds = (wall - was_wall) - (steady - was_steady)
+        if abs(set_seconds) > CLOCK_SET_SECONDS:
+            log.warning("The clock was set by %.0f s", set_seconds)
+            now, gone = datetime.now(UTC), timedelta(seconds=steady - was_steady)
+            clock = ClockSet(timedelta(seconds=set_seconds), now - gone, now)
+            await asyncio.to_thread(
+                self._desk.store.transact, partial(Ledger.follow_clock, clock=clock)
+            )
+            self._desk.room.used_at = None
+        self._clock = wall, steady
 
     async def _pause(self, seen: tuple[object, ...]) -> None:
         """Wait until a round is due: somebody says so, the store changed, or it is time."""

@@ -1,8 +1,8 @@
 """The words for starts that wait, as the store keeps them. Pure data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from spawner.runs import Holder
@@ -29,6 +29,25 @@ class Waiting:
     options: Mapping[str, Any] = field(default_factory=dict)
     rank: int = 0
     lost_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The clock was set by so much, and what was noted from a moment on has it already."""
+
+    by: timedelta
+    since: datetime
+    now: datetime
+
+    def moved(self, moment: datetime) -> datetime:
+        """Return a moment by the clock as it goes now."""
+        return moment if self.since <= moment <= self.now else moment + self.by
+
+    def followed(self, waiting: Waiting) -> Waiting:
+        """Return a start that has waited, and was away, for as long as before."""
+        lost = waiting.lost_at
+        lost_at = None if lost is None else self.moved(lost)
+        return replace(waiting, since=self.moved(waiting.since), lost_at=lost_at)
 
 
 @dataclass(frozen=True, slots=True)

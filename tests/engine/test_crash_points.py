@@ -39,7 +39,7 @@ DEATH_SECONDS = 5
 # tests/hub/test_waiting.py and tests/hub/test_queue_world.py those of the queue.
 OF_A_FILE = ("pull", "update", "discovered", "past", "store.resize", "store.note_times")
 OF_THE_QUEUE = (
-    "wait", "leave", "settle", "look", "move", "drain", "claim", "rename", "withdraw"
+    "wait", "leave", "settle", "follow", "look", "move", "drain", "claim", "rename", "withdraw"
 )  # fmt: skip
 NOT_IN_A_LIFE = {
     f"{each}:{side}"

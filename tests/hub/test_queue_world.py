@@ -38,7 +38,7 @@ DEVICES = ("GPU-a", "GPU-b")
 CONFIG = Config.model_validate(
     {
         "images": {"one": {"title": "One", "image": "lab/image:1"}},
-        "gpus": {"devices": list(DEVICES), "ticket_ttl": "30 d"},
+        "gpus": {"devices": list(DEVICES), "ticket_ttl": "6 h"},
         "quotas": {
             "default": {
                 "cpus": 1, "memory": "1 GiB", "shm": "64 MiB", "pids": 256, "gpus": 2,
@@ -138,6 +138,15 @@ class AnyQueueWorld(AnyLife):
         """
         if self.hub is not None:
             assert overbooked(self.scene()) == []
+
+    @invariant()
+    def nobody_is_forgotten(self) -> None:
+        """No life is as long as `ticket_ttl`, whatever the clock on the wall says."""
+        for user in self.hub.users.values() if self.hub is not None else ():
+            for spawner in user.spawners.values():
+                future = spawner._spawn_future
+                if future is not None and future.done() and not future.cancelled():
+                    assert "Nobody looked" not in str(future.exception())
 
     def scene(self) -> Scene:
         """Return what the queue decides on."""

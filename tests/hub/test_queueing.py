@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -277,6 +278,39 @@ async def test_other_rules_for_a_user_wake_that_users_starts_and_no_others(desk:
     desk.room.ask_anew()
     assert [each.called.is_set() for each in seats] == [True, True]
     assert desk.room.due.is_set()
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+async def test_a_clock_that_is_set_takes_no_place_and_no_gpu(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    jump = timedelta(0)
+    clock = SimpleNamespace(
+        time=lambda: time.time() + jump.total_seconds(), monotonic=time.monotonic
+    )
+    dates = SimpleNamespace(now=lambda zone: datetime.now(zone) + jump)
+    monkeypatch.setattr("spawner.queueing.time", clock)
+    monkeypatch.setattr("spawner.queueing.datetime", dates)
+    cyd = replace(WAITING, holder=Holder("cyd", ""))
+    desk.store.transact(lambda ledger: ledger.begin(replace(RUN, offered=NOW)))
+    desk.store.transact(lambda ledger: (ledger.wait(WAITING), ledger.call(cyd)))
+    async with queueing(desk) as hub:
+        hub.looking.add(cyd.holder)
+        await until(lambda: hub.resumed)
+        jump = timedelta(hours=hours)
+        seen = datetime.now(UTC) + jump
+        late = replace(WAITING, holder=Holder("dan", ""), since=seen, lost_at=seen)
+        desk.store.transact(lambda ledger: ledger.wait(late))  # noted by the clock as it is set
+        await until(lambda: desk.store.transact(Ledger.tickets)[0].since != WAITING.since)
+        await asyncio.sleep(1)
+        assert hub.ended == []
+    bob, dan = desk.store.transact(Ledger.tickets)
+    [run], [called] = desk.store.transact(Ledger.open_runs), desk.store.transact(Ledger.called)
+    assert (bob.lost_at, run.offered) != (None, None)
+    assert dan == late
+    for moment in (bob.since, called.since, bob.lost_at, run.offered):
+        assert moment is not None
+        assert abs(moment - jump - NOW) < timedelta(seconds=10 * SOON_SECONDS)
 
 
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
