@@ -19,6 +19,7 @@ from hub_config.schema import Config
 from spawner.capacity import Facts
 from spawner.devices import Device
 from spawner.gate import Gate, Start, records_of
+from spawner.gpu_view import Sight
 from spawner.quota import Person, effective
 from spawner.room import Room
 from spawner.runs import Holder, Run
@@ -54,7 +55,9 @@ def full_lab(folder: Path, tickets: int) -> Any:
 
     store.transact(fill)
     machine = SimpleNamespace(look=lambda _containers: Facts(1 << 45, 512))
-    return SimpleNamespace(store=store, devices=lambda _gpus: devices, machine=machine, room=Room())
+    return SimpleNamespace(
+        store=store, devices=lambda _gpus: devices, machine=machine, room=Room(), sight=Sight()
+    )
 
 
 def decide(desk: Any, number: int) -> None:

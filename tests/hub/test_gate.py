@@ -14,6 +14,7 @@ from spawner.admission import GPUS
 from spawner.capacity import Facts
 from spawner.devices import Device
 from spawner.gate import Gate, Start
+from spawner.gpu_view import Sight
 from spawner.quota import Person, effective
 from spawner.room import Room
 from spawner.runs import Holder, Run
@@ -35,6 +36,7 @@ class Lab:
             devices=lambda _gpus: devices,
             machine=SimpleNamespace(look=lambda _containers: Facts(1 << 45, 512)),
             room=Room(),
+            sight=Sight(),
         )
 
     def has(self, user: str, *devices: str) -> None:

@@ -310,7 +310,7 @@ async def test_a_clock_that_is_set_takes_no_place_and_no_gpu(
     assert dan == late
     for moment in (bob.since, called.since, bob.lost_at, run.offered):
         assert moment is not None
-        assert abs(moment - jump - NOW) < timedelta(seconds=10 * SOON_SECONDS)
+        assert abs(moment - jump - NOW) < timedelta(hours=1)
 
 
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
