@@ -46,7 +46,6 @@ PURE = (
     "spawner/resize.py",
     "spawner/runs.py",
     "spawner/lapse.py",
-    "spawner/law.py",
     "spawner/lease.py",
     "spawner/memo.py",
     "spawner/order.py",
