@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import inf
 
-from spawner.lease import Decision, Granted, Queued, Scene, Ticket
+from spawner.lease import Decision, Granted, Lease, Queued, Scene, Ticket
 from spawner.order import line, ranked
 from spawner.plan import Plan
 from spawner.runs import Holder
@@ -52,7 +52,27 @@ def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
 
 
 def turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
-    """Yield each ticket that may start now, with its devices; together they fit."""
+    """Yield each ticket that may start now, with its devices; together they fit.
+
+    Once nobody of more priority waits any more, others may stand in the line.
+    """
+    while found := list(_by_turns(scene, now)):
+        yield from found
+        begun = {ticket.holder for ticket, _ in found}
+        tickets = tuple(each for each in scene.tickets if each.holder not in begun)
+        if len({each.priority for each in scene.tickets}) == 1:
+            return
+        leases = (_lease(ticket, granted, now) for ticket, granted in found)
+        scene = replace(scene, leases=(*scene.leases, *leases), tickets=tickets)
+
+
+def _lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
+    until = None if ticket.asked is None else now + ticket.asked
+    return Lease(ticket.holder, granted.devices, now, until, ticket.draws, granted.late)
+
+
+def _by_turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
+    """Yield those that may start while the line is what it is now."""
     plan = Plan(scene, now)
     tickets = scene.tickets
     if not plan.free and all(each.wanted for each in tickets):
