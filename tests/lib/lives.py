@@ -179,7 +179,7 @@ SCENES = (
         come_back,
         _sum({"events": 1, "container": 2, "listed": 1}, ENDING),
         {"round.decided": 1, "end.written": 1},
-        frozenset({Reason.UNKNOWN}),
+        frozenset({Reason.ADMIN}),  # the engine remembers the kill
         prepare=be_away_while_it_is_killed,
     ),
     Scene(
