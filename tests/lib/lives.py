@@ -179,7 +179,8 @@ SCENES = (
         come_back,
         _sum({"events": 1, "container": 2, "listed": 1}, ENDING),
         {"round.decided": 1, "end.written": 1},
-        frozenset({Reason.ADMIN}),  # the engine remembers the kill
+        # The engine remembers the kill; a hub that dies again before the receipt had asked already.
+        frozenset({Reason.ADMIN, Reason.UNKNOWN}),
         prepare=be_away_while_it_is_killed,
     ),
     Scene(
