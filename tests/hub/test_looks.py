@@ -335,8 +335,10 @@ async def test_a_start_that_is_cancelled_late_asks_for_no_other_run_s_end(tmp_pa
     quota = Quota(cpus=1, memory_bytes=1 << 30, shm_bytes=1 << 26, pids=256)
     entered = Entered(Request(CONFIG, "ada", "", {}), {}, ACCOUNT, Choice("one", quota), old)
     await Launch(desk, entered, Steps()).cancelled()
-    stops = {run.name: run.stop for run in desk.store.transact(Ledger.open_runs)}
-    assert stops == {"old": Reason.CANCELLED, "new": None}
+    [left] = desk.store.transact(Ledger.open_runs)
+    assert (left.name, left.stop) == ("new", None)
+    [end] = desk.store.transact(lambda ledger: ledger.receipts("ada"))
+    assert (end.run, end.reason) == ("old", Reason.CANCELLED)
 
 
 async def test_a_stop_that_comes_late_ends_no_other_run(tmp_path: Path) -> None:
