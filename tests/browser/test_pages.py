@@ -40,6 +40,7 @@ quotas:
 """
 LOG = ("Traceback (most recent call last):", "ImportError: libfoo.so.4: cannot open <shared> file")
 LONG_SECONDS = 600.0
+SLOW_SECONDS = 12.0
 STOP_SECONDS = 60.0
 RELOAD_SECONDS = 3
 WARNED_SECONDS = 30
@@ -452,15 +453,28 @@ def test_a_failed_start_says_why_and_leads_on(
     expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
 
 
-def test_waiting_room_outlives_a_restart_of_the_hub(
+def test_a_start_goes_on_over_a_restart_of_the_hub(
     ada: Page, lab: Lab, fake_engine: FakeEngine
+) -> None:
+    fake_engine.next_server(boot_seconds=SLOW_SECONDS)
+    press_start(ada, lab)
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is starting")
+    lab.restart_hub()
+    expect(ada.get_by_role("heading", name="JupyterLab")).to_be_visible()
+
+
+def test_a_server_that_does_not_answer_a_hub_that_came_back_can_be_stopped(
+    ada: Page, lab: Lab, fake_engine: FakeEngine, artefacts: Path
 ) -> None:
     fake_engine.next_server(boot_seconds=LONG_SECONDS)
     press_start(ada, lab)
     expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is starting")
     lab.restart_hub()
-    expect(ada.get_by_role("heading", level=1)).to_have_text("Your server is not running")
-    expect(ada.get_by_role("link", name="Start your server")).to_be_visible()
+    expect(ada.get_by_role("heading", level=1)).to_have_text("Not answering yet")
+    assert complaints(ada, "not-answering", artefacts) == []
+    ada.get_by_role("button", name="Stop").click()
+    state(ada, "Not running")
+    assert not fake_engine.containers()
 
 
 def test_while_the_hub_is_away_a_page_waits_for_it(ada: Page, lab: Lab, artefacts: Path) -> None:
