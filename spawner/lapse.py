@@ -1,7 +1,6 @@
 """What is over in the queue: tickets nobody came back for, leases that others wait for. Pure."""
 
 from spawner.lease import Lease, Scene, Ticket
-from spawner.plan import ends
 from spawner.relief import helpful
 
 
@@ -28,6 +27,12 @@ def needed(scene: Scene, now: float) -> list[Lease]:
     No more than are waited for, from those first that end the soonest, and of these from who has
     had theirs the longest. What has no end cannot be waited for.
     """
-    ending = [each for each in scene.leases if each.until is not None]
-    ending.sort(key=lambda each: (ends(each, now, guess=True), each.since))
-    return helpful(scene, ending, now)
+    # An end that was told and is here comes before one that is still to be told: else the first
+    # would be taken back at that very moment, and told again the next, and so for ever.
+    ending = [
+        (max(each.until, now + each.notice), each.since, each)
+        for each in scene.leases
+        if each.until is not None
+    ]
+    ending.sort(key=lambda each: each[:2])
+    return helpful(scene, [lease for *_, lease in ending], now)

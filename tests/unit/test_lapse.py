@@ -96,6 +96,15 @@ def test_whose_end_is_waited_for(tickets: list[Ticket], expected: list[str]) -> 
     assert needed_by(*tickets) == expected
 
 
+def test_who_was_told_when_it_ends_does_not_go_on_because_another_is_over_then() -> None:
+    """Else it would be taken back at that very moment, and told the next one, and so for ever."""
+    was_told = has("ada", "GPU-a", left=0, due=NOW - HOUR)
+    others = (has("bob", "GPU-b", left=-60, notice=15.0), has("cyd", "GPU-c", left=DAY))
+    here = scene(was_told, *others, devices=FOUR[:3], tickets=[wants("dan")])
+    assert needed(here, NOW) == [was_told]
+    assert needed(here, NOW + 60) == [was_told]
+
+
 def test_a_free_device_is_no_reason_to_end_a_server() -> None:
     five = (*FOUR, Device("GPU-e"))
     assert needed_by(wants("dan"), devices=five) == []
