@@ -314,7 +314,9 @@ def test_who_joins_a_group_of_more_priority_comes_before_others(lab: Lab) -> Non
 
 
 def test_a_start_may_wait_for_longer_than_it_may_take(fake_engine: FakeEngine) -> None:
-    with Lab(fake_engine.url, config=CONFIG, hub_config=HASTY) as hasty:
+    # Of other GPUs: what one lab of an engine has is not free for another.
+    config = CONFIG.replace("-0000-0000-", "-0000-0001-")
+    with Lab(fake_engine.url, config=config, hub_config=HASTY) as hasty:
         for name in ("u0", "u1"):
             hasty.add_user(name)
             hasty.login(name)
