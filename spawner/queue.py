@@ -7,7 +7,8 @@ One round, whenever something changed:
    too few yet, they are kept for it: nobody else starts on them unless they surely end, by their
    limit, before it can be expected to begin. So a large request is never starved by small ones.
    While three quarters of all devices are out by the line, it stands still, so that what is short
-   gets through also when everything is overdue.
+   gets through also when everything is overdue. How strict it is depends on how long people wait
+   (spawner/law.py): until two days, what is not short does not go first then either.
 2. The ranking (spawner/order.py). Everybody else starts in its order; the first that finds too few
    devices gets a reserved start, and whoever comes after it may start only if by their limit they
    surely end before, or on other devices (EASY backfill, spawner/plan.py).
@@ -15,26 +16,21 @@ One round, whenever something changed:
 Who cannot start at all as things are, because too few devices are left while one is mended, keeps
 nothing and holds nobody up: what would be kept for it is kept for whoever comes next.
 
-The ranking makes the mean wait short, the line bounds the longest: the line alone serves in the
-order of coming with three quarters of the machine.
+The ranking makes the mean wait short, the line bounds the longest: it serves in the order of coming
+with three quarters of the machine, or half of it while nobody has or wants more than one device.
 
 Whoever an admin moved comes before all others, or behind them, in both.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
+from spawner.law import Law, law
 from spawner.lease import Decision, Granted, Lease, Queued, Scene, Ticket
 from spawner.order import line, ranked
 from spawner.plan import Plan
 from spawner.runs import Holder
-
-# While so much of the machine is out by the line, it stands still.
-LINE_SHARE = 0.75
-# People ask for two or three times as much as they need: of the time that the leases before it have
-# left, the first of the line is expected to wait for this part.
-EXPECTED_PART = 0.4
 
 
 def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
@@ -54,14 +50,13 @@ def decide(scene: Scene, ticket: Ticket, now: float) -> Decision:
 def turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
     """Yield each ticket that may start now, with its devices; together they fit.
 
-    Once nobody of more priority waits any more, others may stand in the line.
+    Once nobody of more priority waits any more, others may stand in the line; and once those have
+    started who had waited the longest, it may be more strict.
     """
     while found := list(_by_turns(scene, now)):
         yield from found
         begun = {ticket.holder for ticket, _ in found}
         tickets = tuple(each for each in scene.tickets if each.holder not in begun)
-        if len({each.priority for each in scene.tickets}) == 1:
-            return
         leases = (_lease(ticket, granted, now) for ticket, granted in found)
         scene = replace(scene, leases=(*scene.leases, *leases), tickets=tickets)
 
@@ -74,22 +69,40 @@ def _lease(ticket: Ticket, granted: Granted, now: float) -> Lease:
 def _by_turns(scene: Scene, now: float) -> Iterator[tuple[Ticket, Granted]]:
     """Yield those that may start while the line is what it is now."""
     plan = Plan(scene, now)
-    tickets = scene.tickets
-    if not plan.free and all(each.wanted for each in tickets):
+    if not plan.free and all(each.wanted for each in scene.tickets):
         return
-    done: set[Holder] = set()
-    for ticket, granted in _by_line(scene, plan):
-        done.add(ticket.holder)
+    left = {each.holder: each for each in scene.tickets}
+    for ticket, granted in _round(scene, plan, left):
+        del left[ticket.holder]
         if granted is not None:
             yield ticket, granted
-    if plan.may_fit(tickets):
-        yield from _by_rank(scene, plan, [each for each in tickets if each.holder not in done])
+
+
+# Who starts, with what; without devices who waits for a start that is reserved, or for no start.
+_Turn = tuple[Ticket, Granted | None]
+
+
+def _round(scene: Scene, plan: Plan, left: Mapping[Holder, Ticket]) -> Iterator[_Turn]:
+    """Yield the turns of the line and of the ranking; who had theirs is not `left` any more."""
+    late = yield from _by_line(scene, plan, left)
+    short = law(scene, late, plan.now).short
+    stands_still = any(each.holder in left for each in late[:1])
+    if stands_still and short is not None and plan.may_fit(left.values()):
+        asking = [each for each in left.values() if each.asked is not None and each.asked <= short]
+        if plan.may_fit(asking):
+            yield from _by_rank(scene, plan, asking, None)
+        late = yield from _by_line(scene, plan, left, stops=False)
+    if plan.may_fit(left.values()):
+        yield from _by_rank(scene, plan, list(left.values()), law(scene, late, plan.now))
 
 
 def _by_rank(
-    scene: Scene, plan: Plan, tickets: Sequence[Ticket]
-) -> Iterator[tuple[Ticket, Granted]]:
-    """Yield the tickets that start by the ranking, or in the gaps before a reserved start."""
+    scene: Scene, plan: Plan, tickets: Sequence[Ticket], strict: Law | None
+) -> Iterator[_Turn]:
+    """Yield the tickets that start by the ranking, or in the gaps before a reserved start.
+
+    By the law, devices are kept for the first that finds too few; none without one.
+    """
     reserved, devices_only = False, all(each.wanted for each in tickets)
     for ticket in ranked(scene, tickets, plan.now):
         if devices_only and not plan.free:
@@ -98,27 +111,31 @@ def _by_rank(
         if chosen is not None:
             plan.start(ticket, chosen)
             yield ticket, Granted(tuple(each.device for each in chosen))
-        elif not reserved:
-            reserved = plan.reserve(ticket) < inf
+        elif strict is not None and not reserved:
+            reserved = plan.reserve(ticket, strict.part_of_ranked(ticket)) < inf
 
 
-def _by_line(scene: Scene, plan: Plan) -> Iterator[tuple[Ticket, Granted | None]]:
-    """Yield the tickets whose turn it is by the line; without devices the one that has to wait."""
-    most = LINE_SHARE * len(plan.places) or 1
+def _by_line(
+    scene: Scene, plan: Plan, left: Mapping[Holder, Ticket], *, stops: bool = True
+) -> Generator[_Turn, None, list[Ticket]]:
+    """Yield the turns of the line, which `stops` at its share; return who still stands in it."""
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    for ticket in line(scene, scene.tickets, plan.now) if lent < most else ():
-        if lent >= most:
-            return
+    late = line(scene, list(left.values()), plan.now)
+    for index, ticket in enumerate(late):
+        strict = law(scene, late[index:], plan.now)
+        if stops and lent >= (strict.share * len(plan.places) or 1):
+            return late[index:]
         chosen = plan.fitting(ticket)
         if chosen is None:
-            start = plan.reserve(ticket, EXPECTED_PART)
+            start = plan.reserve(ticket, strict.part_of_first(ticket))
             yield ticket, None
             if start < inf:
-                return
+                return late[index:]
             continue
         plan.start(ticket, chosen)
         lent += ticket.wanted
         yield ticket, Granted(tuple(each.device for each in chosen), late=True)
+    return []
 
 
 def joined(scene: Scene, ticket: Ticket) -> Scene:

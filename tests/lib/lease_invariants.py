@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
+from spawner.law import law
 from spawner.lease import Granted, Lease, Scene, Ticket
 from spawner.order import line
 from spawner.plan import Plan
-from spawner.queue import LINE_SHARE
 from spawner.times import warnings
 
 
@@ -84,7 +84,8 @@ def latest_start(scene: Scene, now: float) -> tuple[Ticket, float] | None:
     if any(each.until is None for each in scene.leases):
         return None
     lent = sum(len(each.devices) for each in scene.leases if each.late)
-    if lent >= LINE_SHARE * len(Plan(scene, now).places):
+    strict = law(scene, line(scene, scene.tickets, now), now)
+    if lent >= strict.share * len(Plan(scene, now).places):
         return None
     return first_able(scene, now)
 

@@ -1,7 +1,8 @@
 """Traces of a GPU server that has more to do than it can: made by a seed, the same every time.
 
-Run times are log-uniform from seconds to two days, limits 1.1 to 4 times as long. Most requests
-want one GPU. A few users want much, many little; each is in one group. `load` is the device time
+Run times are log-uniform from seconds to two days, limits 1.1 to 4 times as long. How many GPUs a
+request wants is a matter of the shape: of those in `SHAPES`, most want one, or nearly all, or all.
+A few users want much, many little; each is in one group. `load` is the device time
 wanted per device time there is, from the first arrival to the last.
 """
 
@@ -13,16 +14,22 @@ from spawner.simulation import Request
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 10.0, 2 * 86400.0
 LIMIT_FACTORS = (1.1, 4.0)
+USERS = 20
 GROUPS = ("staff", "students", "guests")
 # How many of a thousand requests want so many GPUs.
 SIZES = {1: 740, 2: 130, 3: 20, 4: 70, 6: 10, 8: 30}
+SHAPES: dict[str, dict[int, int]] = {
+    "mixed": SIZES,
+    "nearly one each": {1: 985, 2: 6, 4: 6, 8: 3},
+    "one each": {1: 1000},
+}
 LOADS = (0.9, 1.0, 1.1, 1.2, 1.3)
 
 
-def trace(seed: int, count: int, devices: int, load: float, users: int = 20) -> list[Request]:
+def trace(seed: int, count: int, devices: int, load: float, shape: str = "mixed") -> list[Request]:
     """Return so many requests for so many devices, in the order of arrival."""
     rng = random.Random(seed)  # noqa: S311 - the same every time
-    wanted = [_wanted(rng, devices, users) for _ in range(count)]
+    wanted = [_wanted(rng, devices, shape) for _ in range(count)]
     seconds = sum(each.gpus * each.duration for each in wanted) / (devices * load)
     arrivals = sorted(rng.uniform(0, seconds) for _ in range(count))
     return [
@@ -31,11 +38,11 @@ def trace(seed: int, count: int, devices: int, load: float, users: int = 20) -> 
     ]
 
 
-def _wanted(rng: random.Random, devices: int, users: int) -> Request:
-    sizes = {size: weight for size, weight in SIZES.items() if size <= devices}
+def _wanted(rng: random.Random, devices: int, shape: str) -> Request:
+    sizes = {size: weight for size, weight in SHAPES[shape].items() if size <= devices}
     shortest, longest = math.log(SHORTEST_SECONDS), math.log(LONGEST_SECONDS)
     duration = round(math.exp(rng.uniform(shortest, longest)), 3)
-    user = rng.choices(range(users), [1 / (number + 1) for number in range(users)])[0]
+    user = rng.choices(range(USERS), [1 / (number + 1) for number in range(USERS)])[0]
     return Request(
         arrival=0.0,
         user=f"user{user}",

@@ -46,6 +46,7 @@ PURE = (
     "spawner/resize.py",
     "spawner/runs.py",
     "spawner/lapse.py",
+    "spawner/law.py",
     "spawner/lease.py",
     "spawner/memo.py",
     "spawner/order.py",

@@ -247,16 +247,6 @@ def test_who_wants_no_device_does_not_wait_for_those_that_are_kept_for_others() 
     assert isinstance(decide(here, replace(mine, wanted=1), NOW), Queued)
 
 
-def test_a_quarter_of_the_machine_is_left_to_those_who_ask_for_little() -> None:
-    four = tuple(Device(f"GPU-{name}") for name in "abcd")
-    late = [has(f"l{n}", four[n].id, left=DAY, late=True) for n in range(3)]
-    tickets = [wants("ada", waited=9 * HOUR, asked=9 * DAY), wants("bob", waited=60, asked=60)]
-    assert started(scene(*late, devices=four, tickets=tickets)) == [("bob", ("GPU-d",))]
-    assert started(scene(*late[:2], devices=four, tickets=tickets)) == [
-        ("ada", ("GPU-c",)), ("bob", ("GPU-d",)),
-    ]  # fmt: skip
-
-
 FOUR = tuple(Device(f"GPU-{name}") for name in "abcd")
 ONE_DRAINED = (*FOUR[:3], replace(FOUR[3], draining=True))
 
@@ -282,8 +272,77 @@ def test_who_cannot_start_at_all_now_keeps_nobody_else_from_a_reserved_start(
         ("ada", None)
     ]
     assert started(here) == []
-    shorter = replace(small, asked=HOUR / 4)
+    shorter = replace(small, asked=HOUR / 12)
     assert started(replace(here, tickets=[first, large, shorter])) == [("cyd", ("GPU-c",))]
+
+
+LONG = wants("ada", waited=9 * HOUR, asked=9 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("late", "tickets", "expected"),
+    [
+        pytest.param(
+            [1, 1, 1], [LONG, wants("dan", 4, asked=DAY), wants("bob", asked=60)], ["bob"],
+            id="the last quarter is for what is short",
+        ),
+        pytest.param(
+            [1, 1, 1], [LONG, wants("dan", 4, asked=DAY), wants("bob", asked=9 * HOUR)], ["ada"],
+            id="and else for the line, before what is not short",
+        ),
+        pytest.param(
+            [1, 1, 1], [replace(LONG, since=NOW - 2 * DAY), wants("dan", 4, waited=60),
+                        wants("bob", waited=60, asked=HOUR)], ["bob"],
+            id="for all others when everybody waits for days",
+        ),
+        pytest.param(
+            [1, 1, 1], [replace(LONG, wanted=2), wants("dan", 3, asked=60), wants("bob", asked=60)],
+            ["bob"], id="what is short keeps nothing from the line",
+        ),
+        pytest.param(
+            [1, 1], [LONG, wants("dan", 4, asked=DAY), wants("bob", asked=60)], ["ada", "bob"],
+            id="the line has three quarters before",
+        ),
+        pytest.param(
+            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=12 * HOUR)], ["bob", "cyd"],
+            id="half of it while nobody has or wants more than one",
+        ),
+        pytest.param(
+            [2], [LONG, wants("bob", asked=60), wants("cyd", asked=60)], ["ada", "bob"],
+            id="but not while somebody has more",
+        ),
+        pytest.param(
+            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=13 * HOUR)], ["bob", "ada"],
+            id="and more is short then",
+        ),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_machine_is_left_to_those_who_ask_for_little(
+    late: list[int], tickets: list[Ticket], expected: list[str]
+) -> None:
+    names = iter("abcd")
+    leases = [
+        has(f"l{n}", *(f"GPU-{next(names)}" for _ in range(n)), left=DAY, late=True) for n in late
+    ]
+    assert [user for user, _ in started(scene(*leases, devices=FOUR, tickets=tickets))] == expected
+
+
+@pytest.mark.parametrize(
+    ("waited", "asked", "starts"),
+    [
+        pytest.param(60, 0.3, True, id="what ends before a large request can begin"),
+        pytest.param(60, 0.5, False, id="not what ends before its limits alone"),
+        pytest.param(9 * HOUR, 0.05, True, id="in the line, what takes a tenth of its time"),
+        pytest.param(9 * HOUR, 0.3, False, id="but not what takes more"),
+        pytest.param(2 * DAY, 0.3, True, id="unless everybody waits for days"),
+        pytest.param(2 * DAY, 0.5, False, id="when it takes less than can be expected"),
+    ],
+)  # fmt: skip
+def test_what_is_kept_for_a_large_request(waited: float, asked: float, starts: bool) -> None:
+    large = wants("ada", 2, waited=waited, asked=60)
+    small = wants("bob", asked=asked * 10 * HOUR)
+    here = scene(has("eve", "GPU-a", left=10 * HOUR), tickets=[large, small])
+    assert started(here) == ([("bob", ("GPU-b",))] if starts else [])
 
 
 def test_behind_a_start_that_needs_what_never_ends_nobody_can_tell() -> None:
