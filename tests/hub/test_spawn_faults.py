@@ -86,7 +86,7 @@ def test_a_start_cancelled_inside_a_slow_call(
     assert not any(cancel(lab))
     assert lab.api("POST", "users/ada/server").status_code == 201
     time.sleep(4)
-    wait_until(lambda: len(fake_engine.containers()) == 1, seconds=5)
+    wait_until(lambda: len(fake_engine.containers()) == 1)
     assert ada.get("/user/ada/api").json()["version"]
 
 
