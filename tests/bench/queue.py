@@ -2,7 +2,7 @@
 
 Every seed makes one trace for each load, number of devices and shape (tests/lib/traces.py). A ratio
 is ours divided by that of the strict line on the same trace; the target is one for each trace.
-Where nearly nobody wants several devices a strict line wastes little, and it is missed at low loads.
+Where nearly nobody wants several devices a strict line wastes little: low loads miss it there.
 """
 
 import argparse
