@@ -23,6 +23,8 @@ LEAST_MEASURE_SECONDS = 0.5
 # Servers tell their activity every 5 min, give or take a tenth.
 REPORT_SECONDS = 360
 ASK_AGAIN_SECONDS = 20
+# Processor time for an answer: a hundredth of a second on a quick machine, three on a slow one.
+ANSWER_CPU_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Use:
     busy_at: datetime | None = None
     gpu_busy_at: datetime | None = None
     asked_at: float | None = None
+    answer_cpu_seconds: float = 0.0
     is_quiet: bool = False
 
     def idle_for(self, steady: float) -> float:
@@ -89,16 +92,20 @@ class Use:
         if cpu_seconds is None or before is None:
             self.used(steady)
             return
-        cores = max(0.0, cpu_seconds - before) / since
-        if cores > self.baseline_cores + BUSY_CORES:
+        spent = max(0.0, cpu_seconds - before)
+        if self._without_answer(spent) / since > self.baseline_cores + BUSY_CORES:
             self.busy_at = now
             self.used(steady)
-        self.baseline_cores = min(self.baseline_cores, cores)
+        self.baseline_cores = min(self.baseline_cores, spent / since)
 
     def gpu_is_busy(self, now: datetime, steady: float) -> None:
         """One of its GPUs computes."""
         self.gpu_busy_at = now
         self.used(steady)
+
+    def asks(self) -> None:
+        """The server is asked from now on: what it computes next is its answer."""
+        self.answer_cpu_seconds = ANSWER_CPU_SECONDS
 
     def answer(self, answered: "Answer | None", now: datetime, steady: float) -> None:
         """The server told what its kernels do. None: it did not, so nobody knows."""
@@ -112,6 +119,12 @@ class Use:
             self.answered = answered.last_activity
             if is_news:
                 self._did_something(answered.last_activity, now, steady)
+
+    def _without_answer(self, spent_seconds: float) -> float:
+        """Return processor time without what may have gone into the last answer."""
+        other = max(0.0, spent_seconds - self.answer_cpu_seconds)
+        self.answer_cpu_seconds -= spent_seconds - other
+        return other
 
     def _did_something(self, moment: datetime | None, now: datetime, steady: float) -> None:
         """The server did something for a person at a moment of a clock that may have been set."""

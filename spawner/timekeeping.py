@@ -235,6 +235,7 @@ class Timekeeper:
             piece.allowed.idle_seconds, piece.steady
         ):
             self._asking.add(run.name)
+            piece.use.asks()
             self._desk.detach(self._ask(piece))
 
     async def _ask(self, piece: Timepiece) -> None:

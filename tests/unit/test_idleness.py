@@ -31,6 +31,7 @@ def look(
     spent = None if cores is None else (use.cpu_seconds or 0.0) + cores * (steady - use.cpu_at)
     use.measure(spent, clock(steady), steady)
     if use.is_due_to_be_asked(HOUR, steady):
+        use.asks()
         use.answer(answer, clock(steady), steady)
 
 
@@ -89,6 +90,25 @@ def test_more_than_two_hundredths_of_a_core_beyond_its_own_is_use(
     assert (use.last == 660) is busy
     assert use.busy_at == (clock(660) if busy else use.busy_at)
     assert busy or use.last == before
+
+
+@pytest.mark.parametrize(
+    ("spent_seconds", "busy"), [(0.001, False), (0.03, False), (0.1, False), (0.2, True)]
+)
+def test_what_an_answer_takes_is_no_use(spent_seconds: float, busy: bool) -> None:
+    """Of a limit so short that looks are less than a second apart."""
+    use = lived(600)
+    use.asks()
+    use.measure((use.cpu_seconds or 0) + spent_seconds, clock(600.75), 600.75)
+    assert (use.last == 600.75) is busy
+
+
+def test_only_so_much_is_an_answer() -> None:
+    use = lived(600)
+    use.asks()
+    for steady in (601.0, 602.0):
+        use.measure((use.cpu_seconds or 0) + 0.08, clock(steady), steady)
+    assert use.last == 602.0
 
 
 def test_two_looks_at_once_measure_nothing() -> None:
