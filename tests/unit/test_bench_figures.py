@@ -2,8 +2,10 @@
 
 import pytest
 
+from spawner.simulation import Request, Start
 from tests.bench.cpu import parse
 from tests.bench.figures import figures, milliseconds, percentile, ratios
+from tests.bench.shortest import shortest_first
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,12 @@ def test_seconds_are_shown_in_milliseconds_to_a_tenth() -> None:
 def test_the_processor_time_is_read_whatever_the_program_is_called(name: str) -> None:
     stat = f"71 ({name}) S 1 71 71 0 -1 4194560 9 8 7 6 250 31 5 4 20 0 1 0 12 34 56"
     assert parse(stat) == 281
+
+
+def test_a_free_device_goes_to_the_shortest_run_that_waits() -> None:
+    runs = [(0, 100), (1, 50), (2, 10), (300, 5)]
+    requests = [Request(at, "ada", "staff", 1, run, 2 * run) for at, run in runs]
+    assert shortest_first(requests, 1) == [
+        Start(0, (0,)), Start(110, (0,)), Start(100, (0,)), Start(300, (0,)),
+    ]  # fmt: skip
+    assert [each.at for each in shortest_first(requests, 2)] == [0, 1, 51, 300]
