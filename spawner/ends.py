@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from spawner import messages
 from spawner.checkpoint import reached
+from spawner.container import holder_of
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError
 from spawner.memory import Meter, Usage
@@ -35,12 +36,17 @@ class Ends:
     ) -> Container:
         """End a container if it runs, and its run; return how it ended.
 
-        Raises EngineError when the engine does not: then it may still run, and nothing is written.
+        Why is noted before, for a hub to come that sees the end and not who ordered it. Raises
+        EngineError when the engine does not: then it may still run, and no receipt is written.
         """
         if container.ended:
             story = Story(answered=story.answered)  # by itself, so it has a reason of its own
         else:
             await self.measure((container.id,))
+            if story.asked is None:
+                await self._receipts.ask(
+                    holder_of(container.labels), story.of_the_hub, run=container.name
+                )
             self._sightings.end_ours(container.id)
             await self._engine.stop(container.id, grace_seconds)
             container = await self._engine.container(container.id)

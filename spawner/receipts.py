@@ -43,6 +43,11 @@ class Story:
     asked: Reason | None = None
     answered: bool = True
 
+    @property
+    def of_the_hub(self) -> Asked:
+        """What it means that the hub ends a server that nobody asked it to end."""
+        return Asked(Reason.UNKNOWN if self.answered else Reason.START_FAILED)
+
 
 NOBODY = Asked(Reason.UNKNOWN)
 ORDINARY = Story()

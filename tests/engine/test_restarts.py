@@ -5,6 +5,7 @@ On an engine of its own (tests/lib/reachable_engine.py), with real servers and r
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,13 @@ from tests.lib.small_servers import debian_with_python, lend_bundle
 
 PEOPLE = ("ada", "ben")
 ROUTES_SECONDS = 10
+# After a click; a start and a stop take about a second each.
+MOMENTS_SECONDS = (0.0, 0.1, 0.4, 0.9)
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 AWAY = messages.engine_trouble("")
 
+at_any_moment = pytest.mark.parametrize("after_seconds", MOMENTS_SECONDS)
+with_live_restore_or_without = pytest.mark.parametrize("live_restore", [True, False])
 by_signal = pytest.mark.parametrize("kill", [False, True], ids=["ended", "killed"])
 
 
@@ -112,6 +117,15 @@ def start_all(lab: RealLab) -> None:
     assert lab.said() == dict.fromkeys(PEOPLE, "ready"), lab.logs()
 
 
+def die_and_return(lab: RealLab, second: ReachableEngine, after_seconds: float) -> None:
+    """Kill the engine at this moment, let it come back, and wait until everybody agrees."""
+    time.sleep(after_seconds)
+    second.end(kill=True)
+    second.begin()
+    wait_until(lambda: not any(map(lab.pending, PEOPLE)), "the hub to be done", seconds=60)
+    lab.wait_for_agreement()
+
+
 def test_an_engine_that_came_back_knows_what_a_volume_points_to(
     second: ReachableEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +168,43 @@ def test_without_live_restore_the_engine_is_what_ended_them(
     assert ends(lab) == {name: [Reason.ENGINE_RESTARTED, *before[name]] for name in PEOPLE}
     assert messages.receipt(lab.receipts("ada")[0], viewer="ada") in page(lab, "ada")
     start_all(lab)
+
+
+@at_any_moment
+@with_live_restore_or_without
+def test_an_engine_that_dies_during_a_start_leaves_nothing_half_made(
+    lab: RealLab, second: ReachableEngine, after_seconds: float, *, live_restore: bool
+) -> None:
+    restart(second, live_restore=live_restore)
+    lab.start_server("ben")
+    kept = remember(lab.kernels("ben"), "4711")
+    before = lab.receipts("ben")
+    lab.api("POST", "users/ada/server", json={})
+    die_and_return(lab, second, after_seconds)
+    assert ("ben" in lab.said()) is live_restore
+    assert (lab.receipts("ben") == before and kept.is_kept()) is live_restore
+    start_all(lab)
+    lab.stop_server("ada")
+
+
+@at_any_moment
+@with_live_restore_or_without
+def test_an_engine_that_dies_during_a_stop_forgets_none(
+    lab: RealLab, second: ReachableEngine, after_seconds: float, *, live_restore: bool
+) -> None:
+    restart(second, live_restore=live_restore)
+    start_all(lab)
+    kept = remember(lab.kernels("ben"), "4711")
+    before = ends(lab)
+    lab.api("DELETE", "users/ada/server")
+    die_and_return(lab, second, after_seconds)
+    expected = {Reason.USER} if live_restore else {Reason.USER, Reason.ENGINE_RESTARTED}
+    [newest, *others] = ends(lab)["ada"]
+    assert newest in expected
+    assert others == before["ada"]
+    assert "ada" not in lab.said()
+    assert ("ben" in lab.said()) is live_restore
+    assert (ends(lab)["ben"] == before["ben"] and kept.is_kept()) is live_restore
 
 
 @pytest.mark.usefixtures("survives")

@@ -25,6 +25,7 @@ from spawner.options import Choice
 from spawner.progress import Steps
 from spawner.quota import Quota
 from spawner.receipts import Asked as Wanted
+from spawner.receipts import Story
 from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger, StoreError
 from spawner.watch import ROUND_SECONDS, Watch
@@ -366,3 +367,24 @@ async def test_a_stop_of_a_run_without_a_known_container_says_why(tmp_path: Path
     receipt = desk.store.transact(lambda ledger: ledger.last(ADA))
     assert receipt is not None
     assert (receipt.run, receipt.reason) == ("old", Reason.USER)
+
+
+@pytest.mark.parametrize(
+    ("story", "noted"),
+    [(Story(answered=False), Reason.START_FAILED), (Story(), Reason.UNKNOWN)],
+)
+async def test_why_the_hub_ends_a_server_is_noted_before_it_does(
+    tmp_path: Path, story: Story, noted: Reason
+) -> None:
+    """For the next hub, should this one die at that: it would see a signal and nobody's name."""
+
+    class Dies(Told):
+        async def stop(self, _container: str, _grace_seconds: int) -> None:
+            raise UnavailableError("and the hub with it")
+
+    desk = desk_with(Dies({"old": OLD}, ["old"]), tmp_path)
+    begun(desk, "old")
+    with pytest.raises(UnavailableError):
+        await desk.ends.end(OLD, 0, story)
+    [left] = desk.store.transact(Ledger.open_runs)
+    assert left.stop is noted

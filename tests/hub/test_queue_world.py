@@ -32,7 +32,7 @@ from tests.unit import test_queue_life
 
 __all__ = ["store"]
 
-WORLDS = int(os.environ.get("LABHUB_QUEUE_WORLDS", "3000"))
+WORLDS = int(os.environ.get("LABHUB_QUEUE_WORLDS", "5000"))
 LIVES = int(os.environ.get("LABHUB_QUEUE_LIVES", "5000"))
 DEVICES = ("GPU-a", "GPU-b")
 CONFIG = Config.model_validate(
