@@ -8,7 +8,6 @@ of the server. A look counts: who asks for it keeps the place.
 """
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -46,9 +45,8 @@ class QueueHandler(APIHandler):
         if all(each.holder != holder for each in waiting):
             raise HTTPError(NOT_FOUND, messages.NOT_WAITING)
         if holder not in self.desk.room.lookers:
-            now = datetime.now(UTC)
             await self.desk.receipts.transact(
-                lambda ledger: ledger.look(holder, now), otherwise=None
+                lambda ledger: ledger.look(holder, looked_at=False), otherwise=None
             )
         is_admin = bool(getattr(self.current_user, "admin", False))
         place = self.desk.room.places.get(holder)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dockerspawner import DockerSpawner
@@ -159,10 +159,10 @@ class PagesSpawner(DockerSpawner):
 
     def _looked(self, viewers: int) -> None:
         """Note since when nobody looks at this start, while it waits."""
-        if self._desk.room.look(self._holder, looked_at=viewers > 0):
-            lost_at, holder = None if viewers else datetime.now(UTC), self._holder
+        holder, looked_at = self._holder, viewers > 0
+        if self._desk.room.look(holder, looked_at=looked_at):
             noting = self._desk.receipts.transact(
-                lambda ledger: ledger.look(holder, lost_at), otherwise=None
+                lambda ledger: ledger.look(holder, looked_at=looked_at), otherwise=None
             )
             self._desk.detach(noting)
 

@@ -1,6 +1,6 @@
 """The queue in the store: starts that wait or were called, and devices that are drained."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -58,10 +58,10 @@ class QueueLedger(Transaction):
         mine = called.c.user == holder.user, called.c.server == holder.server
         self._connection.execute(sa.delete(called).where(*mine))
 
-    def look(self, holder: Holder, lost_at: datetime | None) -> None:
-        """Note since when nobody looks at the holder's place, None: somebody does."""
+    def look(self, holder: Holder, *, looked_at: bool) -> None:
+        """Note that somebody looks at the holder's place, or that from now on nobody does."""
         self._write("look")
-        lost = None if lost_at is None else queue_rows.utc(lost_at)
+        lost = None if looked_at else queue_rows.utc(datetime.now(UTC))
         self._connection.execute(sa.update(tickets).where(*_of(holder)).values(lost_at=lost))
 
     def lose_all(self, moment: datetime) -> None:

@@ -86,6 +86,7 @@ class Queueing:
     def begin(self) -> None:
         """Begin; starts that an earlier hub left waiting go on first."""
         self._came_up = datetime.now(UTC)
+        self._clock = time.time(), time.monotonic()
         self._task = asyncio.ensure_future(self._rounds())
 
     async def close(self) -> None:
@@ -136,6 +137,11 @@ class Queueing:
             )
             self._desk.room.used_at = None
         self._clock = wall, steady
+
+    def _no_later_than(self) -> float:
+        """Return the moment, or an earlier one if the clock was set since it was followed."""
+        wall, steady = self._clock or (math.inf, 0.0)
+        return min(time.time(), wall + time.monotonic() - steady)
 
     async def _pause(self, seen: tuple[object, ...]) -> None:
         """Wait until a round is due: somebody says so, the store changed, or it is time."""
@@ -212,7 +218,7 @@ class Queueing:
         room, store, busy = self._desk.room, self._desk.store, self._hub.busy()
         is_looking = False
         for waiting in await asyncio.to_thread(store.transact, Ledger.called):
-            holder, back = waiting.holder, replace(waiting, lost_at=datetime.now(UTC))
+            holder = waiting.holder
             if holder in room.gone or self._hub.has_server(holder):
                 await asyncio.to_thread(store.transact, partial(Ledger.settle, holder=holder))
             elif holder in room.met:
@@ -220,7 +226,7 @@ class Queueing:
             elif holder in busy:
                 is_looking = True
             else:
-                await asyncio.to_thread(store.transact, partial(Ledger.wait, waiting=back))
+                await asyncio.to_thread(store.transact, partial(_wait_again, waiting=waiting))
         return is_looking
 
     async def _resume(self, records: Records) -> None:
@@ -266,7 +272,7 @@ class Queueing:
 
     async def _end_what_is_over(self, records: Records, scene: Scene) -> None:
         """Drop places nobody looks at, take back what nobody claims, end what admins released."""
-        now, room, receipts = time.time(), self._desk.room, self._desk.receipts
+        now, room, receipts = self._no_later_than(), self._desk.room, self._desk.receipts
         forgotten = messages.forgotten(scene.rules.ticket_ttl)
         for ticket in expired(scene, now):
             if not room.send_away(ticket.holder, forgotten):
@@ -284,6 +290,11 @@ class Queueing:
 
     def _came(self, run: Run) -> bool:
         return run.holder in self._desk.room.lookers or self._hub.has_come(run)
+
+
+def _wait_again(ledger: Ledger, waiting: Waiting) -> None:
+    """Note that a start waits again, at which nobody looks."""
+    ledger.wait(replace(waiting, lost_at=datetime.now(UTC)))
 
 
 def places(scene: Scene, now: float) -> Mapping[Holder, Place]:

@@ -22,7 +22,7 @@ from spawner.gate import Look, records_of
 from spawner.lease import Scene
 from spawner.queue import turns
 from spawner.queueing import RESUME_SECONDS
-from spawner.runs import Holder, Run
+from spawner.runs import Holder
 from spawner.store import Ledger, Store
 from tests.hub.test_reconcile_life import NTH, STEPS, AnyLife, play, store
 from tests.lib.lease_invariants import broken, kept_back, overbooked
@@ -120,7 +120,7 @@ class AnyQueueWorld(AnyLife):
         """I6: of any two runs that have not ended, and any two containers that run."""
         if not hasattr(self, "world"):
             return
-        runs: tuple[Run, ...] = self.store.transact(Ledger.open_runs)
+        runs = self.kept()[0].values()
         leased = Counter(each for run in runs for each in run.devices)
         running = Counter(d for box in self.boxes() if box.running for d in devices(box))
         assert not [each for each, count in (leased + Counter()).items() if count > 1]

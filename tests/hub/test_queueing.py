@@ -313,6 +313,42 @@ async def test_a_clock_that_is_set_takes_no_place_and_no_gpu(
         assert abs(moment - jump - NOW) < timedelta(hours=1)
 
 
+@pytest.mark.parametrize("hours", [24, -24])
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_nor_does_one_that_is_set_in_the_middle_of_a_round(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, nth: int, hours: int
+) -> None:
+    """Just before the hub uses its store for the `nth` time."""
+    jump, transact, used = timedelta(0), desk.store.transact, 0
+    clock = SimpleNamespace(
+        time=lambda: time.time() + jump.total_seconds(), monotonic=time.monotonic
+    )
+    monkeypatch.setattr("spawner.queueing.time", clock)
+    dates = SimpleNamespace(now=lambda zone=None: datetime.now(zone) + jump)
+    for module in ("queueing", "queue_ledger", "gate"):
+        monkeypatch.setattr(f"spawner.{module}.datetime", dates)
+
+    def counted(work: Callable[[Ledger], Any]) -> Any:
+        nonlocal used, jump
+        used += 1
+        if used == nth:
+            jump = timedelta(hours=hours)
+        return transact(work)
+
+    cyd = replace(WAITING, holder=Holder("cyd", ""))
+    transact(lambda ledger: ledger.begin(replace(RUN, offered=NOW)))
+    transact(lambda ledger: (ledger.wait(WAITING), ledger.call(cyd)))
+    monkeypatch.setattr(desk.store, "transact", counted)
+    async with queueing(desk) as hub:
+        await until(lambda: used > nth)
+        for _ in range(2):
+            desk.room.due.set()
+            await until(lambda: not desk.room.due.is_set())
+            await asyncio.sleep(0.1)
+        assert hub.ended == []
+    assert {each.holder for each in transact(Ledger.tickets)} == {BOB, cyd.holder}
+
+
 async def test_who_asks_for_the_end_of_a_start_that_is_not_back_yet_gives_the_place_up(
     desk: Desk,
 ) -> None:

@@ -423,7 +423,7 @@ def _queue_step(ledger: Ledger, step: str, server: str, number: int) -> bool | N
         case "wait":
             return ledger.wait(Waiting(holder, NOON, number, 1.0, GIB, 64))
         case "look":
-            return ledger.look(holder, NOON if number else None)
+            return ledger.look(holder, looked_at=not number)
         case "lose_all" | "offer_anew":
             return (ledger.lose_all if step == "lose_all" else ledger.offer_anew)(NOON)
         case "move":

@@ -4,13 +4,14 @@ import html
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from spawner.runs import Holder, Reason, Run
+from spawner.runs import Reason, Run
 from spawner.store import Ledger
 from spawner.waiting import Waiting
 from tests.lib import starts
@@ -330,9 +331,9 @@ def test_a_start_may_wait_for_longer_than_it_may_take(fake_engine: FakeEngine) -
 def test_a_place_that_nobody_looks_at_is_given_up(lab: Lab) -> None:
     assert start(lab, "u0", gpus=4) == RUNS
     assert start(lab, "u1") == WAITS
-    lab.transact(
-        lambda ledger: ledger.look(Holder("u1", ""), datetime.now(UTC) - timedelta(hours=1))
-    )
+    [mine] = waiting(lab)
+    mine = replace(mine, lost_at=datetime.now(UTC) - timedelta(hours=1))
+    lab.transact(lambda ledger: ledger.wait(mine))
     until(lambda: not waiting(lab))
     page = words(lab.login("u1").get("/hub/spawn-pending/u1"))
     assert "Nobody looked at this start for 30 min, so it left the queue." in page

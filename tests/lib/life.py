@@ -66,6 +66,7 @@ class Life(RuleBasedStateMachine):
             mock.patch("spawner.progress.time", queue_clock),
             mock.patch("spawner.queueing.datetime", dates),
             mock.patch("spawner.gate.datetime", dates),
+            mock.patch("spawner.queue_ledger.datetime", dates),
             mock.patch("spawner.spawner.Launch", functools.partial(ModelLaunch, self.world)),
             mock.patch("spawner.ready._first_answer", self.world.first_answer),
             mock.patch("spawner.store.Ledger", functools.partial(WatchedLedger, self)),
