@@ -4,7 +4,7 @@
 engine_started=no
 left=no
 builder=
-beside=
+beside=()
 
 begin_run() {
     LABHUB_TEST_RUN=$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -20,12 +20,13 @@ begin_run() {
 
 # pytest ends what it began when it is interrupted; where that is ignored, nothing else would help.
 end_beside() {
-    kill -INT -- "-$beside" || return 0
+    local group=$1
+    kill -INT -- "-$group" || return 0
     for _ in $(seq 60); do
-        kill -0 -- "-$beside" || return 0
+        kill -0 -- "-$group" || return 0
         sleep 1
     done
-    kill -KILL -- "-$beside" || :
+    kill -KILL -- "-$group" || :
 }
 
 remember_images() {
@@ -38,7 +39,7 @@ leave_nothing_behind() {
     [ "$left" = no ] || return 0
     left=yes
     trap '' INT TERM HUP
-    [ -z "$beside" ] || end_beside 2>/dev/null
+    for group in "${beside[@]}"; do end_beside "$group" 2>/dev/null; done
     [ -z "$builder" ] || { kill -TERM -- "-$builder" && wait "$builder"; } 2>/dev/null || :
     if needs_engine && [ -e "$work/images" ]; then
         echo
