@@ -28,7 +28,7 @@ from tests.lib.small_servers import debian_with_python, lend_bundle
 PEOPLE = ("ada", "ben")
 ROUTES_SECONDS = 10
 # After a click; a start and a stop take about a second each.
-MOMENTS_SECONDS = (0.0, 0.1, 0.4, 0.9)
+MOMENTS_SECONDS = (0.1, 0.4, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.0, 0.9)))
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 AWAY = messages.engine_trouble("")
 
