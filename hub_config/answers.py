@@ -131,9 +131,12 @@ class AnsweringHub(JupyterHub):
         spawner = self._spawner(holder)
         return spawner is not None and (spawner.ready or spawner.pending == "check")
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
-        """End a server, unless somebody is at it already."""
-        if not self._is_there(holder):
+    async def end(self, holder: Holder, reason: Reason, container: str) -> None:
+        """End a server that is this container, unless somebody is at it already.
+
+        An earlier one of the same person, which is still to be removed, may be meant.
+        """
+        if not container or self.container(holder) != container:
             return
         spawner = self._spawner(holder)
         spawner.asked_to_stop(Asked(reason))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from spawner import messages
 from spawner.checkpoint import reached
-from spawner.container import holder_of
 from spawner.engine import Container, Engine
 from spawner.engine_errors import EngineError
 from spawner.memory import Meter, Usage
@@ -44,9 +43,7 @@ class Ends:
         else:
             await self.measure((container.id,))
             if story.asked is None:
-                await self._receipts.ask(
-                    holder_of(container.labels), story.of_the_hub, run=container.name
-                )
+                await self._receipts.end_ours(container.name, story.of_the_hub)
             self._sightings.end_ours(container.id)
             await self._engine.stop(container.id, grace_seconds)
             container = await self._engine.container(container.id)

@@ -114,6 +114,16 @@ class Ledger(QueueLedger, UsesLedger):
         if noted.rowcount or not (run or container):
             self._settle(holder)
 
+    def end_ours(self, run: str, reason: Reason) -> None:
+        """Note why the hub ends a run of its own accord, unless somebody asked for that before.
+
+        It is no wish of its person's: a place that is kept for them in the queue stays.
+        """
+        self._write("end_ours")
+        of_run = rows.runs.c
+        mine = of_run.name == run, of_run.stop.is_(None)
+        self._connection.execute(sa.update(rows.runs).where(*mine).values(stop=reason.value))
+
     def end(self, receipt: Receipt) -> bool:
         """Close the run and keep its receipt; False when it has one, and then nothing changes."""
         self._write("end")

@@ -62,8 +62,8 @@ class Hub(Protocol):
     def busy(self) -> Collection[Holder]:
         """Return the servers that are being started, stopped or looked for."""
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
-        """End a server, unless somebody is at it already."""
+    async def end(self, holder: Holder, reason: Reason, container: str) -> None:
+        """End a server that is this container, unless somebody is at it already."""
 
     async def resume(self, waiting: Waiting) -> None:
         """Begin a start again that an earlier hub left waiting."""
@@ -284,9 +284,9 @@ class Queueing:
                     lambda ledger, name=run.name: ledger.claim(name), otherwise=None
                 )
             elif run.holder in lapsed:
-                self._desk.detach(self._hub.end(run.holder, Reason.UNCLAIMED))
+                self._desk.detach(self._hub.end(run.holder, Reason.UNCLAIMED, run.container))
             elif run.stop is not None and run.container:
-                self._desk.detach(self._hub.end(run.holder, run.stop))
+                self._desk.detach(self._hub.end(run.holder, run.stop, run.container))
 
     def _came(self, run: Run) -> bool:
         return run.holder in self._desk.room.lookers or self._hub.has_come(run)

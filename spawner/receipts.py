@@ -44,9 +44,9 @@ class Story:
     answered: bool = True
 
     @property
-    def of_the_hub(self) -> Asked:
-        """What it means that the hub ends a server that nobody asked it to end."""
-        return Asked(Reason.UNKNOWN if self.answered else Reason.START_FAILED)
+    def of_the_hub(self) -> Reason:
+        """Why the hub ends a server that nobody asked it to end."""
+        return Reason.UNKNOWN if self.answered else Reason.START_FAILED
 
 
 NOBODY = Asked(Reason.UNKNOWN)
@@ -94,6 +94,10 @@ class Receipts:
 
         await self.transact(work, otherwise=None)
         reached("stop.asked")
+
+    async def end_ours(self, run: str, reason: Reason) -> None:
+        """Note why the hub ends a server of its own accord, before it does."""
+        await self.transact(lambda ledger: ledger.end_ours(run, reason), otherwise=None)
 
     async def write(self, state: Container, log_text: str, story: Story) -> Receipt | None:
         """Write the receipt of an ended container; None when there is one already.

@@ -50,8 +50,8 @@ class Hub(Protocol):
     async def ask(self, holder: Holder) -> Answer | None:
         """Ask a server what its kernels do; None when it does not say."""
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
-        """End a server, unless somebody is at it already."""
+    async def end(self, holder: Holder, reason: Reason, container: str) -> None:
+        """End a server that is this container, unless somebody is at it already."""
 
     async def cull(self) -> None:
         """End the servers that `Timekeeper.is_idle` says are idle."""
@@ -228,9 +228,9 @@ class Timekeeper:
         """End a session that is over, or GPU time; ask a server that seems idle."""
         run = piece.run
         if times.is_over(run, piece.now):
-            self._desk.detach(self._hub.end(run.holder, Reason.TIME_LIMIT))
+            self._desk.detach(self._hub.end(run.holder, Reason.TIME_LIMIT, run.container))
         elif piece.standing is not None and piece.standing.is_over:
-            self._desk.detach(self._hub.end(run.holder, Reason.GPU_HOURS))
+            self._desk.detach(self._hub.end(run.holder, Reason.GPU_HOURS, run.container))
         elif run.name not in self._asking and piece.use.is_due_to_be_asked(
             piece.allowed.idle_seconds, piece.steady
         ):

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hub_config.status import read_status
-from spawner.runs import Holder, Run
+from spawner.queueing import LOOK_SECONDS
+from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
@@ -112,6 +113,25 @@ def test_whose_server_runs_does_not_stand_in_the_queue(lab: Lab) -> None:
     lab.transact(lambda ledger: ledger.wait(replace(bobs, holder=Holder("ada", ""))))
     until(lambda: lab.transact(Ledger.tickets) == (bobs,))
     assert [each.holder for each in open_runs(lab)] == [Holder("ada", "")]
+
+
+def test_an_end_that_was_asked_of_an_earlier_server_is_none_of_the_present_one(
+    lab: Lab, fake_engine: FakeEngine
+) -> None:
+    assert start(lab, "ada", gpus=2) == RUNS
+    present = box(fake_engine, "ada").id
+    [run] = open_runs(lab)
+    earlier = replace(run, name="earlier", container="e" * 64, devices=(), gpus=0)
+
+    def ask(ledger: Ledger) -> None:
+        ledger.begin(earlier)
+        ledger.ask_stop(run.holder, Reason.ADMIN, "eve", run="earlier")
+
+    lab.transact(ask)
+    time.sleep(2 * LOOK_SECONDS + 1)  # the queue looks at the store that often
+    assert box(fake_engine, "ada").id == present
+    assert lab.transact(lambda ledger: ledger.run(run.name)).stop is None
+    lab.transact(lambda ledger: ledger.withdraw("earlier"))
 
 
 def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:

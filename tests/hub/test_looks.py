@@ -28,6 +28,7 @@ from spawner.receipts import Asked as Wanted
 from spawner.receipts import Story
 from spawner.runs import Holder, Reason, Run
 from spawner.store import Ledger, StoreError
+from spawner.waiting import Waiting
 from spawner.watch import ROUND_SECONDS, Watch
 from tests.lib.behind import until
 from tests.lib.model_hub import CONFIG, LAB
@@ -384,7 +385,10 @@ async def test_why_the_hub_ends_a_server_is_noted_before_it_does(
 
     desk = desk_with(Dies({"old": OLD}, ["old"]), tmp_path)
     begun(desk, "old")
+    called = Waiting(ADA, datetime.now(UTC), 1, 1.0, 1 << 30, 64)
+    desk.store.transact(lambda ledger: ledger.call(called))
     with pytest.raises(UnavailableError):
         await desk.ends.end(OLD, 0, story)
     [left] = desk.store.transact(Ledger.open_runs)
     assert left.stop is noted
+    assert desk.store.transact(Ledger.called) == (called,)  # it goes back to the queue

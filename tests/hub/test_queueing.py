@@ -55,7 +55,7 @@ class Hub:
     def busy(self) -> set[Holder]:
         return self.looking
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
+    async def end(self, holder: Holder, reason: Reason, _container: str) -> None:
         self.ended.append((holder, reason))
 
     async def resume(self, waiting: Waiting) -> None:

@@ -48,7 +48,7 @@ class Hub:
         """Do nothing."""
         return Answer(is_busy=False, last_activity=None)
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
+    async def end(self, holder: Holder, reason: Reason, _container: str) -> None:
         """Note it."""
         self.ended.append((holder, reason))
 

@@ -308,9 +308,11 @@ class ModelHub:
         self.world.unwant(holder)
         self._go(self._cancel(spawner) if spawner.pending else self._delete(spawner))
 
-    async def end(self, holder: Holder, reason: Reason) -> None:
-        """End a server for the queue, unless somebody is at it."""
+    async def end(self, holder: Holder, reason: Reason, container: str) -> None:
+        """End a server for the queue if it is this container, unless somebody is at it."""
         spawner = self.spawner(holder)
+        if spawner.object_id != container:
+            return
         if spawner.pending in {None, "check"} and holder in self.world.rows:
             spawner.asked_to_stop(Asked(reason))
             self.world.unwant(holder)
