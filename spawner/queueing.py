@@ -24,6 +24,7 @@ from spawner.ledger import Ledger
 from spawner.machine import MachineUnknownError
 from spawner.messages import leases as messages
 from spawner.metrics import QUEUE_LENGTH
+from spawner.patience import Patience
 from spawner.place import Place, Waits
 from spawner.queue import etas, turns
 from spawner.recent import lately
@@ -79,6 +80,7 @@ class Queueing:
         self._again_seconds = math.inf
         # What the clock on the wall and the steady one said in the last round.
         self._clock: tuple[float, float] | None = None
+        self._patience = Patience()
         # When this hub came up, until it has taken over what an earlier one left.
         self._came_up: datetime | None = None
         self._task: asyncio.Task[None] | None = None
@@ -137,11 +139,6 @@ class Queueing:
             )
             self._desk.room.used_at = None
         self._clock = wall, steady
-
-    def _no_later_than(self) -> float:
-        """Return the moment, or an earlier one if the clock was set since it was followed."""
-        wall, steady = self._clock or (math.inf, 0.0)
-        return min(time.time(), wall + time.monotonic() - steady)
 
     async def _pause(self, seen: tuple[object, ...]) -> None:
         """Wait until a round is due: somebody says so, the store changed, or it is time."""
@@ -272,7 +269,8 @@ class Queueing:
 
     async def _end_what_is_over(self, records: Records, scene: Scene) -> None:
         """Drop places nobody looks at, take back what nobody claims, end what admins released."""
-        now, room, receipts = self._no_later_than(), self._desk.room, self._desk.receipts
+        now, room, receipts = time.time(), self._desk.room, self._desk.receipts
+        scene = self._patience.counted(scene, now, time.monotonic())
         forgotten = messages.forgotten(scene.rules.ticket_ttl)
         for ticket in expired(scene, now):
             if not room.send_away(ticket.holder, forgotten):
