@@ -9,7 +9,7 @@ import pytest
 
 from hub_config.status import read_status
 from spawner.queueing import LOOK_SECONDS
-from spawner.runs import Holder, Reason, Run
+from spawner.runs import Holder, Kind, Reason, Receipt, Run
 from spawner.store import Ledger
 from tests.lib.fake_engine import FakeEngine
 from tests.lib.fake_state import Container
@@ -131,7 +131,8 @@ def test_an_end_that_was_asked_of_an_earlier_server_is_none_of_the_present_one(
     time.sleep(2 * LOOK_SECONDS + 1)  # the queue looks at the store that often
     assert box(fake_engine, "ada").id == present
     assert lab.transact(lambda ledger: ledger.run(run.name)).stop is None
-    lab.transact(lambda ledger: ledger.withdraw("earlier"))
+    end = Receipt("earlier", run.holder, Kind.SERVER, run.began, Reason.ADMIN, run.memory_bytes)
+    lab.transact(lambda ledger: ledger.end(end))
 
 
 def test_one_that_was_given_back_goes_to_the_next(lab: Lab, fake_engine: FakeEngine) -> None:
