@@ -13,6 +13,8 @@ from spawner.uses_ledger import UsesLedger
 from spawner.waiting import ClockSet
 
 RECEIPTS_PER_USER = 1000
+# What the hub notes where it ends a server and nobody asked for that.
+_OF_THE_HUB = (Reason.UNKNOWN, Reason.START_FAILED)
 _OPEN_RUNS = Whole(rows.runs, rows.run_of_row, "began", "name")
 
 
@@ -100,12 +102,14 @@ class Ledger(QueueLedger, UsesLedger):
     ) -> None:
         """Note who wants the holder's open runs to end, and why; who asked first stays.
 
+        Why the hub ends one of its own accord gives way to what anybody asks.
+
         Only this run, or that of this container, where one is named: what is noted late must not
         end a server that was begun meanwhile. Such a start does not go back to the queue.
         """
         self._write("ask_stop")
         of_run = rows.runs.c
-        mine = [of_run.user == holder.user, of_run.server == holder.server, of_run.stop.is_(None)]
+        mine = [of_run.user == holder.user, of_run.server == holder.server, _may_note(reason)]
         mine += [of_run.name == run] if run else []
         mine += [of_run.container == container] if container else []
         noted = self._connection.execute(
@@ -120,8 +124,7 @@ class Ledger(QueueLedger, UsesLedger):
         It is no wish of its person's: a place that is kept for them in the queue stays.
         """
         self._write("end_ours")
-        of_run = rows.runs.c
-        mine = of_run.name == run, of_run.stop.is_(None)
+        mine = rows.runs.c.name == run, _may_note(reason)
         self._connection.execute(sa.update(rows.runs).where(*mine).values(stop=reason.value))
 
     def end(self, receipt: Receipt) -> bool:
@@ -205,3 +208,11 @@ class Ledger(QueueLedger, UsesLedger):
                 mine, rows.receipts.c.id.in_(newest.offset(RECEIPTS_PER_USER).limit(-1))
             )
         )
+
+
+def _may_note(reason: Reason) -> sa.ColumnElement[bool]:
+    """Return of which runs this is noted as the reason of their end."""
+    stop = rows.runs.c.stop
+    if reason in _OF_THE_HUB:
+        return stop.is_(None)
+    return stop.is_(None) | stop.in_([each.value for each in _OF_THE_HUB])

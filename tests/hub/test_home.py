@@ -68,7 +68,7 @@ def told(ada: Person, server: str) -> str:
 def test_how_a_named_server_ended(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
     assert lab.api("POST", PATH, json=HALF).status_code == 201
     assert "lab-end" not in told(ada, "night")
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     fake_engine.die(container.id, 137, oom=True, log=LOG)
     until(lambda: not runs(lab))
     assert "out of memory" in told(ada, "night")

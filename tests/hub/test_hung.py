@@ -36,7 +36,7 @@ def ada(lab: Lab) -> Person:
 def hung(lab: Lab, ada: Person, fake_engine: FakeEngine) -> Iterator[str]:
     """The container of ada's server, which answers nothing but errors since the hub came back."""
     assert lab.api("POST", "users/ada/server", json=HALF).status_code == 201
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     answers(fake_engine, HUNG)
     lab.restart_hub(kill=True)
     assert model(lab)["pending"] == "check"

@@ -82,7 +82,7 @@ def test_a_start_without_a_choice_gets_what_the_machine_has(
     lab: Lab, fake_engine: FakeEngine
 ) -> None:
     assert start(lab).status_code == 201
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     assert container.host_config["Memory"] == container.host_config["MemorySwap"] == 3 * GIB
     assert container.environment["MEM_LIMIT"] == str(3 * GIB)
 
@@ -155,7 +155,7 @@ def test_limits_that_change_while_it_starts_end_it(
     wait_until(
         lambda: [call for call in fake_engine.calls_to("POST", "/start$") if not call.status[0]]
     )
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     docker.APIClient(base_url=fake_engine.url).update_container(
         container.id, mem_limit=2 * GIB, memswap_limit=2 * GIB
     )

@@ -63,7 +63,7 @@ def test_a_start_makes_one_container_and_a_stop_leaves_none(
     assert start(lab).status_code == 201
     assert model(lab)["ready"] is True
     assert ada.get("/user/ada/api").json()["version"]
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     assert container.labels == {
         "labhub.instance": lab.name,
         "labhub.role": "server",
@@ -112,7 +112,7 @@ def test_the_limits_of_the_file_reach_the_engine_and_the_server(
     lab: Lab, fake_engine: FakeEngine
 ) -> None:
     start(lab)
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     host, environment = container.host_config, container.environment
     assert (host["Memory"], host["MemorySwap"]) == (1 << 30, 1 << 30)
     assert (host["CpuQuota"], host["PidsLimit"], host["ShmSize"]) == (100_000, 256, 64 << 20)

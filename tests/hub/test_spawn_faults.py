@@ -127,7 +127,7 @@ def test_a_second_start_while_the_first_is_cancelled_wins(
 
 def test_a_restarted_hub_adopts_what_runs(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
     lab.api("POST", "users/ada/server")
-    [before] = fake_engine.containers()
+    [before] = fake_engine.servers()
     lab.restart_hub()
     assert ready(lab)
     assert fake_engine.containers() == [before]
@@ -144,7 +144,7 @@ def test_a_hub_killed_during_a_start_adopts_what_it_began(
         wait_until(lambda: [c for c in fake_engine.containers() if c.running])
         lab.stop_hub(kill=True)
         assert cut_off.exception() or cut_off.result().status_code >= 500
-    [before] = fake_engine.containers()
+    [before] = fake_engine.servers()
     lab.start_hub()
     wait_until(lambda: ready(lab))
     assert fake_engine.containers() == [before]
@@ -153,7 +153,7 @@ def test_a_hub_killed_during_a_start_adopts_what_it_began(
 
 def test_a_server_that_died_while_the_hub_was_away(lab: Lab, fake_engine: FakeEngine) -> None:
     lab.api("POST", "users/ada/server")
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     lab.stop_hub()
     fake_engine.die(container.id, 1)
     lab.start_hub()
@@ -163,7 +163,7 @@ def test_a_server_that_died_while_the_hub_was_away(lab: Lab, fake_engine: FakeEn
 
 def test_errors_of_the_engine_stop_nobody(lab: Lab, ada: Person, fake_engine: FakeEngine) -> None:
     lab.api("POST", "users/ada/server")
-    [before] = fake_engine.containers()
+    [before] = fake_engine.servers()
     fake_engine.fail("GET", EVERYTHING, status=500, times=OFTEN)
     lab.restart_hub(kill=True)
     assert ready(lab)
@@ -176,7 +176,7 @@ def test_an_engine_that_is_down_when_the_hub_starts(
     lab: Lab, ada: Person, fake_engine: FakeEngine
 ) -> None:
     lab.api("POST", "users/ada/server")
-    [before] = fake_engine.containers()
+    [before] = fake_engine.servers()
     fake_engine.refuse()
     lab.restart_hub(kill=True)
     assert ready(lab)
@@ -219,7 +219,7 @@ def test_inspects_that_fail_during_a_start_do_not_matter(lab: Lab, fake_engine: 
 
 def test_a_leftover_is_removed_by_the_next_start(lab: Lab, fake_engine: FakeEngine) -> None:
     lab.api("POST", "users/ada/server")
-    [leftover] = fake_engine.containers()
+    [leftover] = fake_engine.servers()
     fake_engine.fail("*", leftover.id, status=500, times=OFTEN)
     assert lab.api("DELETE", "users/ada/server").status_code in {202, 204}
     fake_engine.clear_faults()

@@ -29,7 +29,7 @@ GIB = 1024**3
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ADA = Holder("ada", "")
 CHILD_SECONDS = 30
-RUN_STEPS = ("begin", "bind", "ask_stop", "end", "note_kernel")
+RUN_STEPS = ("begin", "bind", "ask_stop", "end_ours", "end", "note_kernel")
 
 
 def run(name: str = "r1", holder: Holder = ADA, minute: int = 0) -> Run:
@@ -130,6 +130,21 @@ def test_asking_for_one_server_s_end_asks_for_no_other(book: Store) -> None:
         None,
         Reason.USER,
     ]
+
+
+@pytest.mark.parametrize("own", [Reason.UNKNOWN, Reason.START_FAILED])
+def test_why_the_hub_ends_a_run_of_its_own_accord_gives_way_to_whoever_asks(
+    book: Store, own: Reason
+) -> None:
+    def noted() -> list[tuple[Reason | None, str]]:
+        return [(each.stop, each.actor) for each in book.transact(Ledger.open_runs)]
+
+    book.transact(lambda ledger: (ledger.begin(run()), ledger.end_ours("r1", own)))
+    book.transact(lambda ledger: ledger.ask_stop(ADA, Reason.UNKNOWN, ""))
+    assert noted() == [(own, "")]
+    book.transact(lambda ledger: ledger.ask_stop(ADA, Reason.USER, "ada"))
+    book.transact(lambda ledger: ledger.end_ours("r1", own))
+    assert noted() == [(Reason.USER, "ada")]
 
 
 @pytest.mark.parametrize("which", [{"run": "r1"}, {"container": "c0ffee"}])
@@ -410,6 +425,8 @@ def _step(ledger: Ledger, step: str, one: Run, number: int) -> bool | None:
             return ledger.bind(one.name, f"container{number}")
         case "ask_stop":
             return ledger.ask_stop(one.holder, list(Reason)[number], "ada")
+        case "end_ours":
+            return ledger.end_ours(one.name, Reason.UNKNOWN)
         case "end":
             return ledger.end(end(one.name, one.holder, number))
         case _:

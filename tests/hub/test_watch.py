@@ -66,7 +66,7 @@ def grace(lab: Lab) -> Person:
 def running(lab: Lab, ada: Person, fake_engine: FakeEngine) -> Iterator[str]:
     """The id of the container of ada's server; nothing is left at the end."""
     assert lab.api("POST", "users/ada/server", json=HALF).status_code == 201
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     yield container.id
     fake_engine.clear_faults()
     lab.api("DELETE", "users/ada/server")
@@ -130,7 +130,7 @@ def test_a_run_is_open_while_its_server_runs(
     lab: Lab, running: str, fake_engine: FakeEngine
 ) -> None:
     [run] = open_runs(lab)
-    [container] = fake_engine.containers()
+    [container] = fake_engine.servers()
     assert (run.name, run.holder, run.container) == (container.name, ADA, running)
     assert run.memory_bytes == 1 << 30
 

@@ -97,6 +97,12 @@ def be_away_while_it_is_killed(lab: RealLab) -> None:
     kill(lab)
 
 
+def be_away_while_it_hangs(lab: RealLab) -> None:
+    """Let the hub be dead since something that never answers was started."""
+    begin_a_start_that_hangs(lab)
+    lab.stop_hub(kill=True)
+
+
 def come_back(lab: RealLab) -> None:
     """Start the hub, which may die before it answers."""
     with suppress(RuntimeError):
@@ -182,6 +188,14 @@ SCENES = (
         # The engine remembers the kill; a hub that dies again before the receipt had asked already.
         frozenset({Reason.ADMIN, Reason.UNKNOWN}),
         prepare=be_away_while_it_is_killed,
+    ),
+    Scene(
+        "the hub comes back to a start that hangs",
+        come_back,
+        _sum({"events": 1, "container": 2, "listed": 1, "store.end_ours": 1, "stop": 1}, ENDING),
+        {"round.decided": 1, "end.ended": 1, "end.written": 1},
+        frozenset({Reason.UNKNOWN}),
+        prepare=be_away_while_it_hangs,
     ),
     Scene(
         "a program in it runs out of memory",

@@ -161,7 +161,7 @@ MUTANTS = (
         "last-asked-wins",
         "who asks for the end later replaces who asked first",
         "spawner/ledger.py",
-        ", of_run.stop.is_(None)]",
+        ", _may_note(reason)]",
         "]",
         STORE,
     ),
