@@ -8,7 +8,7 @@ A strict line bounds the longest wait and makes the mean long. So it is only as 
 - Somebody has: there is more to do than the server can, and everybody waits for long; what comes
   later and asks for less goes first in a quarter of the machine.
 - Nobody has or wants more than one device: no large request waits for a gap, so half of the machine
-  is enough for the line, and more counts as short.
+  is enough for the line; after two days it is strict only with what asks for most of a day.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Law:
 NOBODY_LATE = Law(0.75, None, first=EXPECTED_PART, ranked=EXPECTED_PART)
 SHORT_WAIT = Law(0.75, 8 * HOUR, first=0.1)
 LONG_WAIT = Law(0.75, None, first=EXPECTED_PART)
-ONE_EACH_SHORT_WAIT = Law(0.5, 12 * HOUR, first=EXPECTED_PART)
+ONE_EACH_SHORT_WAIT = Law(0.5, 8 * HOUR, first=EXPECTED_PART)
 ONE_EACH_LONG_WAIT = Law(0.5, 20 * HOUR, first=EXPECTED_PART)
 
 

@@ -304,7 +304,7 @@ LONG = wants("ada", waited=9 * HOUR, asked=9 * DAY)
             id="the line has three quarters before",
         ),
         pytest.param(
-            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=12 * HOUR)], ["bob", "cyd"],
+            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=8 * HOUR)], ["bob", "cyd"],
             id="half of it while nobody has or wants more than one",
         ),
         pytest.param(
@@ -312,8 +312,16 @@ LONG = wants("ada", waited=9 * HOUR, asked=9 * DAY)
             id="but not while somebody has more",
         ),
         pytest.param(
-            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=13 * HOUR)], ["bob", "ada"],
-            id="and more is short then",
+            [1, 1], [LONG, wants("bob", asked=60), wants("cyd", asked=9 * HOUR)], ["bob", "ada"],
+            id="the other half is for what is short then, and else for the line",
+        ),
+        pytest.param(
+            [1, 1], [replace(LONG, since=NOW - 2 * DAY), wants("bob", waited=60, asked=20 * HOUR)],
+            ["bob", "ada"], id="more is short when somebody has waited for two days",
+        ),
+        pytest.param(
+            [1, 1, 1], [replace(LONG, since=NOW - 2 * DAY),
+                        wants("bob", waited=60, asked=21 * HOUR)], ["ada"], id="but not most of a day",
         ),
     ],
 )  # fmt: skip
