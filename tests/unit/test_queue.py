@@ -321,7 +321,8 @@ LONG = wants("ada", waited=9 * HOUR, asked=9 * DAY)
         ),
         pytest.param(
             [1, 1, 1], [replace(LONG, since=NOW - 2 * DAY),
-                        wants("bob", waited=60, asked=21 * HOUR)], ["ada"], id="but not most of a day",
+                        wants("bob", waited=60, asked=21 * HOUR)], ["ada"],
+            id="but not most of a day",
         ),
     ],
 )  # fmt: skip
