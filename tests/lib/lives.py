@@ -4,10 +4,11 @@ A scene is prepared, happens, and is over when hub, store and engine agree. It l
 least, each point of spawner/checkpoint.py is passed while it happens.
 """
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 import requests
@@ -97,10 +98,13 @@ def be_away_while_it_is_killed(lab: RealLab) -> None:
     kill(lab)
 
 
-def be_away_while_it_hangs(lab: RealLab) -> None:
-    """Let the hub be dead since something that never answers was started."""
-    begin_a_start_that_hangs(lab)
+def be_away_while_it_is_forgotten(lab: RealLab) -> None:
+    """Let the hub be dead while its database is put back to one of before the server's start."""
+    start(lab)
     lab.stop_hub(kill=True)
+    with closing(sqlite3.connect(lab.dir.state / "hub.sqlite")) as database, database:
+        of_victim = "user_id = (SELECT id FROM users WHERE name = ?)"
+        database.execute(f"DELETE FROM spawners WHERE {of_victim}", [VICTIM])  # noqa: S608
 
 
 def come_back(lab: RealLab) -> None:
@@ -190,12 +194,12 @@ SCENES = (
         prepare=be_away_while_it_is_killed,
     ),
     Scene(
-        "the hub comes back to a start that hangs",
+        "the hub comes back and does not know it",
         come_back,
         _sum({"events": 1, "container": 2, "listed": 1, "store.end_ours": 1, "stop": 1}, ENDING),
         {"round.decided": 1, "end.ended": 1, "end.written": 1},
         frozenset({Reason.UNKNOWN}),
-        prepare=be_away_while_it_hangs,
+        prepare=be_away_while_it_is_forgotten,
     ),
     Scene(
         "a program in it runs out of memory",
