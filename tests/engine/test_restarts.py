@@ -128,8 +128,10 @@ def die_and_return(lab: RealLab, second: ReachableEngine, after_seconds: float) 
 
 
 @contextmanager
-def bystander(lab: RealLab, *, live_restore: bool) -> Iterator[None]:
-    """Somebody else works meanwhile, and notices nothing, or that the engine ended."""
+def bystander(lab: RealLab, second: ReachableEngine, *, live_restore: bool) -> Iterator[None]:
+    """On such an engine somebody else works, and notices nothing, or that the engine ended."""
+    restart(second, live_restore=live_restore)
+    lab.wait_for_agreement()
     lab.stop_server("ben")
     lab.start_server("ben")
     memory, before = remember(lab.kernels("ben"), "4711"), ends(lab)["ben"]
@@ -191,9 +193,7 @@ def test_without_live_restore_the_engine_is_what_ended_them(
 def test_an_engine_that_dies_during_a_start_leaves_nothing_half_made(
     lab: RealLab, second: ReachableEngine, after_seconds: float, *, live_restore: bool
 ) -> None:
-    restart(second, live_restore=live_restore)
-    lab.wait_for_agreement()
-    with bystander(lab, live_restore=live_restore):
+    with bystander(lab, second, live_restore=live_restore):
         lab.api("POST", "users/ada/server", json={})
         die_and_return(lab, second, after_seconds)
     start_all(lab)
@@ -205,9 +205,7 @@ def test_an_engine_that_dies_during_a_start_leaves_nothing_half_made(
 def test_an_engine_that_dies_during_a_stop_forgets_none(
     lab: RealLab, second: ReachableEngine, after_seconds: float, *, live_restore: bool
 ) -> None:
-    restart(second, live_restore=live_restore)
-    lab.wait_for_agreement()
-    with bystander(lab, live_restore=live_restore):
+    with bystander(lab, second, live_restore=live_restore):
         lab.start_server("ada")
         before = ends(lab)["ada"]
         lab.api("DELETE", "users/ada/server")
