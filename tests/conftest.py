@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 # LABHUB_HYPOTHESIS=random looks for many new ones, as --slow does.
 # A busy machine is no reason to fail either.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("steady", unhurried, derandomize=True, max_examples=40)
+settings.register_profile("steady", unhurried, derandomize=True)
 settings.register_profile("random", unhurried, derandomize=False, max_examples=400)
 settings.load_profile(os.environ.get("LABHUB_HYPOTHESIS", "steady"))
 
